@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # One Makefile for everything. `make help` lists the targets; `make V=1` shows the commands;
 # `make DEVELOPER=1` turns warnings into errors. All output goes below $(BUILD).
 
@@ -7,10 +8,33 @@ DESTDIR ?=
 CC ?= gcc
 OPTIMISE ?= -O2 -g
 SANITIZE ?=
+FUZZ_SECONDS ?= 60
+FUZZ_MAIN ?= $(BUILD)/tests/fuzz/replay.o
+# `make test T=replicator` runs the tests whose path contains the word.
+T ?=
+TEST_JOBS ?= 2
 VERSION := 0.1.0
+
+MAKEFLAGS += --no-builtin-rules
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+.DELETE_ON_ERROR:
+.SECONDARY:
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
+
+# --- Debian packages, by what needs them --------------------------------------------------------
+DEBIAN_build := build-essential pkg-config libglib2.0-dev libjson-glib-dev libnbd-dev liburing-dev \
+                libxxhash-dev libssl-dev libvirt-dev libxml2-dev scdoc bash-completion
+DEBIAN_test := perl jq strace rsync util-linux iproute2 openssh-client netcat-openbsd gnutls-bin \
+               e2fsprogs xfsprogs libnbd-bin nbdkit qemu-utils qemu-system-x86 libvirt-clients \
+               libvirt-daemon libvirt-daemon-system libvirt-daemon-driver-qemu busybox-static cpio \
+               kmod linux-image-cloud-amd64 qemu-guest-agent
+DEBIAN_lint := clang-format clang-tidy cppcheck shellcheck valgrind clang libclang-rt-14-dev
+DEBIAN_bench := virtnbdbackup gnuplot-nox
+DEBIAN_PACKAGES := $(DEBIAN_build) $(DEBIAN_test) $(DEBIAN_lint) $(DEBIAN_bench)
 
 # --- libraries, by room -------------------------------------------------------------------------
 PKG_base := glib-2.0 gio-2.0 gio-unix-2.0 json-glib-1.0
@@ -18,15 +42,19 @@ PKG_replicator := libnbd liburing libxxhash
 PKG_snapshot := libvirt libvirt-qemu libxml-2.0
 PKG_ALL := $(PKG_base) $(PKG_replicator) $(PKG_snapshot)
 
+# `make deps` must work before pkg-config and the libraries are there.
+ifneq ($(filter-out deps demo clean format help,$(or $(MAKECMDGOALS),all)),)
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKG_ALL) || echo -no-libraries-run-make-deps)
+LIBS_landfall-replicate := $(shell pkg-config --libs $(PKG_base) $(PKG_replicator))
+LIBS_landfall := $(shell pkg-config --libs $(PKG_ALL))
+endif
+
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
             -Wundef -Wwrite-strings -Wno-missing-field-initializers $(if $(DEVELOPER),-Werror)
 CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLANDFALL_VERSION='"$(VERSION)"' \
-            -DGLIB_VERSION_MIN_REQUIRED=GLIB_VERSION_2_74 -I. $(shell pkg-config --cflags $(PKG_ALL))
+            -DGLIB_VERSION_MIN_REQUIRED=GLIB_VERSION_2_74 -I. $(PKG_CFLAGS)
 CFLAGS += -std=gnu11 $(OPTIMISE) $(WARNINGS) $(SANITIZE) -fstack-protector-strong -MMD -MP
 LDFLAGS += $(SANITIZE) -Wl,-z,relro,-z,now -Wl,--as-needed
-
-LIBS_landfall-replicate := $(shell pkg-config --libs $(PKG_base) $(PKG_replicator))
-LIBS_landfall := $(shell pkg-config --libs $(PKG_ALL))
 
 # --- what is built from what --------------------------------------------------------------------
 PROGRAMS := landfall landfall-replicate
@@ -39,13 +67,27 @@ OBJECTS_replicate := $(call room_objects,base) $(call room_objects,replicator)
 OBJECTS_landfall := $(OBJECTS_replicate) $(call room_objects,snapshot) $(call room_objects,appliance)
 
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/test-*.c)))
+FUZZ_TESTS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/fuzz/fuzz-*.c)))
+SCRIPT_TESTS := $(sort $(wildcard tests/*/*.t))
 MAN_PAGES := $(patsubst doc/%.scd,$(BUILD)/doc/%,$(sort $(wildcard doc/*.scd)))
+COMPLETIONS := $(wildcard doc/completion/* appliance/completion/*)
 
-.PHONY: all deps test check-long check-san check-valgrind fuzz lint format bench demo install clean help
+.PHONY: all deps test tests-built check-long check-san check-valgrind fuzz lint lint-deep format \
+        bench demo install clean help
 all: $(addprefix $(BUILD)/,$(PROGRAMS)) $(MAN_PAGES)
 
 help:
-	@echo 'deps all test check-long check-san check-valgrind fuzz lint format bench demo install clean'
+	@echo 'make deps            install the Debian packages that all of the below needs'
+	@echo 'make                 build the programs and man pages below $(BUILD)/'
+	@echo 'make test [T=word]   lint, unit tests and system tests, one summary'
+	@echo 'make lint            the rules of the house; lint-deep: analysers, minutes'
+	@echo 'make check-long      the system tests with their long cases'
+	@echo 'make check-san       the suite under ASan and UBSan, then TSan'
+	@echo 'make check-valgrind  the unit tests under memcheck'
+	@echo 'make fuzz            each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
+	@echo 'make bench           Landfall against its peers, side by side (QUICK=1: two minutes)'
+	@echo 'make demo            from nothing to a replicated, tested, migrated machine'
+	@echo 'make format install clean'
 
 $(BUILD)/%.o: %.c
 	$(Q)mkdir -p $(@D)
@@ -60,9 +102,102 @@ $(BUILD)/landfall-replicate: $(BUILD)/replicator/landfall-replicate.o $(OBJECTS_
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(OBJECTS_landfall)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_landfall)
 
+# A fuzz target is linked twice: here with a main that replays its corpus, by `make fuzz` with
+# libFuzzer's.
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(OBJECTS_landfall)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) $(FUZZ_LDFLAGS) -o $@ $^ $(LIBS_landfall)
+
+$(BUILD)/bench/%: $(BUILD)/bench/%.o
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^
+
 $(BUILD)/doc/%: doc/%.scd
 	$(Q)mkdir -p $(@D)
 	$(call say,MAN,$<)scdoc < $< > $@
+
+-include tests/kit/kit.mk
+
+# --- dependencies -------------------------------------------------------------------------------
+deps:
+	@missing=; for package in $(DEBIAN_PACKAGES); do \
+	    [ "$$(dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null)" = installed ] || \
+	    missing="$$missing $$package"; \
+	done; \
+	[ -n "$$missing" ] || { echo 'all Debian packages are installed'; exit 0; }; \
+	as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+	$$as_root apt-get update && \
+	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install --no-install-recommends -y $$missing
+
+# --- tests --------------------------------------------------------------------------------------
+# One prove over everything, so that there is one summary. System tests first: they are the slow
+# ones, and the unit tests fill the gaps.
+SUITE := $(SCRIPT_TESTS) $(UNIT_TESTS) $(FUZZ_TESTS)
+chosen = $(foreach test,$(1),$(if $(or $(if $(T),,all),$(findstring $(T),$(test))),$(test)))
+TEST_ENVIRONMENT = LANDFALL_BUILD=$(abspath $(BUILD)) PATH=$(abspath $(BUILD)):$$PATH
+prove = $(TEST_ENVIRONMENT) prove --timer -j$(TEST_JOBS) --exec tests/run-test \
+        $(or $(strip $(1)),$(error no test has "$(T)" in its path))
+
+# Scripts run the programs; a unit test alone does not wait for them.
+tests-built: $(if $(filter %.t,$(call chosen,$(SUITE))),all) \
+             $(filter-out %.t,$(call chosen,$(SUITE)))
+
+test: tests-built
+	$(Q)$(call prove,$(call chosen,$(SUITE)))
+
+check-long: tests-built
+	$(Q)LANDFALL_LONG=1 $(call prove,$(call chosen,$(SCRIPT_TESTS)))
+
+MEMCHECK := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
+            --suppressions=/usr/share/glib-2.0/valgrind/glib.supp
+check-valgrind: tests-built
+	$(Q)TEST_WRAPPER="$(MEMCHECK)" $(call prove,$(call chosen,$(UNIT_TESTS) $(FUZZ_TESTS)))
+
+# Lint judges the sources, not the build: no need to run it in each build.
+check-san:
+	$(Q)$(MAKE) BUILD=$(BUILD)/asan check-sanitized OPTIMISE='-O1 -g -fno-omit-frame-pointer' \
+	    SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined'
+	$(Q)$(MAKE) BUILD=$(BUILD)/tsan check-sanitized OPTIMISE='-O1 -g' SANITIZE='-fsanitize=thread'
+
+# TSan wants its shadow memory where a randomised layout may already have put something else, and
+# it cannot see the futexes inside an uninstrumented GLib: hence setarch and the suppressions.
+.PHONY: check-sanitized
+check-sanitized: tests-built
+	$(Q)export TSAN_OPTIONS='suppressions=$(CURDIR)/tests/tsan.supp halt_on_error=0 exitcode=66' \
+	    LSAN_OPTIONS='suppressions=$(CURDIR)/tests/lsan.supp print_suppressions=0' \
+	    LANDFALL_SANITIZED=1 TEST_WRAPPER='setarch -R'; \
+	    $(call prove,$(call chosen,$(filter-out tests/lint/%,$(SUITE))))
+
+fuzz:
+	$(Q)$(MAKE) BUILD=$(BUILD)/fuzz CC=clang OPTIMISE='-O1 -g' WARNINGS= \
+	    SANITIZE='-fsanitize=address,undefined,fuzzer-no-link' FUZZ_MAIN= \
+	    FUZZ_LDFLAGS=-fsanitize=fuzzer fuzz-run
+
+.PHONY: fuzz-run
+fuzz-run: $(FUZZ_TESTS)
+	$(Q)tests/run-fuzz $(FUZZ_SECONDS) $(call chosen,$(FUZZ_TESTS))
+
+lint: all
+	$(Q)$(TEST_ENVIRONMENT) prove --timer --exec tests/run-test tests/lint/lint.t
+
+lint-deep: all
+	$(Q)$(TEST_ENVIRONMENT) tests/lint/deep.sh $(CPPFLAGS)
+
+format:
+	$(Q)git ls-files -co --exclude-standard '*.c' '*.h' | xargs -r clang-format -i
+
+# --- beyond tests -------------------------------------------------------------------------------
+bench: all $(BUILD)/bench/gendisk $(BUILD)/bench/measure
+	$(Q)$(TEST_ENVIRONMENT) bench/run.sh $(if $(QUICK),quick,full)
+
+demo: deps
+	$(Q)$(MAKE) all
+	$(Q)$(TEST_ENVIRONMENT) demo/demo.sh
+
+install: all
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(addprefix $(BUILD)/,$(PROGRAMS))
+	$(foreach page,$(MAN_PAGES),install -D -m 644 -t \
+	    $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(page))) $(page) &&) true
+	$(foreach file,$(COMPLETIONS),install -D -m 644 -t \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(file) &&) true
 
 clean:
 	$(Q)rm -rf $(BUILD)
