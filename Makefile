@@ -133,7 +133,7 @@ deps:
 SUITE := $(SCRIPT_TESTS) $(UNIT_TESTS) $(FUZZ_TESTS)
 chosen = $(foreach test,$(1),$(if $(or $(if $(T),,all),$(findstring $(T),$(test))),$(test)))
 TEST_ENVIRONMENT = LANDFALL_BUILD=$(abspath $(BUILD)) PATH=$(abspath $(BUILD)):$$PATH
-prove = $(TEST_ENVIRONMENT) prove --timer -j$(TEST_JOBS) --exec tests/run-test \
+prove = $(TEST_ENVIRONMENT) $(PROVE_WRAPPER) prove --timer -j$(TEST_JOBS) --exec tests/run-test \
         $(or $(strip $(1)),$(error no test has "$(T)" in its path))
 
 # Scripts run the programs; a unit test alone does not wait for them.
@@ -160,10 +160,10 @@ check-san:
 # TSan wants its shadow memory where a randomised layout may already have put something else, and
 # it cannot see the futexes inside an uninstrumented GLib: hence setarch and the suppressions.
 .PHONY: check-sanitized
+check-sanitized: PROVE_WRAPPER := setarch -R
 check-sanitized: tests-built
-	$(Q)export TSAN_OPTIONS='suppressions=$(CURDIR)/tests/tsan.supp halt_on_error=0 exitcode=66' \
-	    LSAN_OPTIONS='suppressions=$(CURDIR)/tests/lsan.supp print_suppressions=0' \
-	    LANDFALL_SANITIZED=1 TEST_WRAPPER='setarch -R'; \
+	$(Q)export TSAN_OPTIONS='suppressions=$(CURDIR)/tests/tsan.supp exitcode=66' \
+	    LANDFALL_SANITIZED=1; \
 	    $(call prove,$(call chosen,$(filter-out tests/lint/%,$(SUITE))))
 
 fuzz:
