@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# What the live tests, the demo and the bench need built: the guest that writes, the program that
+# checks what it wrote. Included by the Makefile at the top; `make kit` builds it all.
+
+KIT_OUT := $(BUILD)/tests/guest
+KIT_KERNEL := $(lastword $(sort $(wildcard /boot/vmlinuz-*-cloud-amd64)))
+# Never with a sanitizer: the writer has to be static, and the guest is small.
+KIT_CFLAGS := -std=gnu11 -O2 -g $(WARNINGS) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -MMD -MP
+
+.PHONY: kit
+kit: $(KIT_OUT)/record-check $(KIT_OUT)/initramfs $(KIT_OUT)/vmlinuz
+
+$(KIT_OUT)/record-writer: tests/guest/record-writer.c
+	$(Q)mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(KIT_CFLAGS) -static -o $@ $<
+
+$(KIT_OUT)/record-check: tests/guest/record-check.c
+	$(Q)mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(KIT_CFLAGS) -o $@ $<
+
+$(KIT_OUT)/initramfs: tests/guest/build-initramfs.sh $(wildcard tests/guest/root/*) \
+                      $(KIT_OUT)/record-writer $(KIT_KERNEL) $(wildcard /usr/sbin/qemu-ga)
+	$(call say,GUEST,$@)tests/guest/build-initramfs.sh $(KIT_KERNEL) $(KIT_OUT)/record-writer $@
+
+# A copy, as libvirt gives the kernel it boots to QEMU's user.
+$(KIT_OUT)/vmlinuz: $(KIT_KERNEL)
+	$(Q)mkdir -p $(@D)
+	$(call say,COPY,$@)cp $< $@

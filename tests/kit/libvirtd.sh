@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# A private libvirt: source this instead of kit.sh and plain qemu:///system is a libvirtd of the
+# test's own. The test runs itself again in new mount, process and network namespaces, in which
+# /etc/libvirt, /run/libvirt and so on are empty. Tests therefore run in parallel, the machine's own
+# libvirtd neither helps nor notices, and the kernel takes every process, mount and bridge away when
+# the test ends, even by SIGKILL.
+#
+# The network has a loopback device and nothing else; KIT_NET=host stays in the machine's network.
+
+# The outer half: start the inner one and pass signals on. If this shell dies without a chance to
+# do so, the kernel kills unshare, and that takes the first process of the namespace along.
+kit_enter_namespaces() {
+    local child inner='' signal=
+    local flags=(--mount --pid --fork --kill-child --mount-proc)
+    [ "${KIT_NET:-}" = host ] || flags+=(--net)
+
+    KIT_OUTER_MOUNTS=$(readlink /proc/self/ns/mnt)
+    export KIT_OUTER_MOUNTS
+    trap 'signal=TERM' HUP INT TERM
+    KIT_INSIDE=1 env --default-signal=INT,QUIT setpriv --pdeathsig KILL \
+        unshare "${flags[@]}" bash "$0" "$@" <&0 &
+    child=$!
+    while kill -0 $child 2>/dev/null; do
+        if [ -n "$signal" ]; then
+            read -r inner <"/proc/$child/task/$child/children" || true
+            [ -z "$inner" ] || kill -s "$signal" "$inner" || true
+            signal=
+        fi
+        kit_status=0
+        wait $child || kit_status=$?
+    done
+    exit "$kit_status"
+}
+
+kit_outer_skip() {
+    [ -z "${KIT_NO_SKIP:-}" ] || { echo "# skipping is not allowed here: $1" >&2; exit 1; }
+    echo "1..0 # SKIP $1"
+    exit 0
+}
+
+# The first process of a process namespace is number 1; a test started by a test gets its own.
+if [ "${KIT_INSIDE:-}" != 1 ] || [ $$ -ne 1 ]; then
+    [ "$(id -u)" -eq 0 ] || kit_outer_skip "only root can make namespaces and run libvirtd"
+    for kit_command in libvirtd virsh qemu-system-x86_64 qemu-img unshare setpriv ip; do
+        command -v $kit_command >/dev/null || kit_outer_skip "$kit_command is not installed"
+    done
+    kit_enter_namespaces "$@"
+fi
+
+# shellcheck source=tests/kit/kit.sh
+. "$(dirname "${BASH_SOURCE[0]}")/kit.sh"
+
+export LIBVIRT_DEFAULT_URI=qemu:///system
+
+# PIDs of the QEMUs of the libvirtd with the given PID, which may have a mount namespace of its own.
+kit_qemu_pids() {
+    local file
+    for file in "/proc/$1/root/run/libvirt/qemu/"*.pid; do
+        [ ! -s "$file" ] || echo "$(<"$file")"
+    done
+}
+
+kit_show_libvirt_logs() {
+    local file
+    for file in "$1/libvirtd.log" /proc/"$2"/root/var/log/libvirt/qemu/*.log; do
+        [ -s "$file" ] || continue
+        diag "--- the end of ${file##*/}"
+        tail -n 15 "$file" | diag
+    done
+}
+
+# Ends the machines first, as their libvirtd knows where they are, and checks that all is gone.
+kit_libvirtd_end() {
+    local folder=$1 libvirtd pid status=0
+    libvirtd=$(<"$folder/pid")
+    kill -0 "$libvirtd" 2>/dev/null || return 0
+    ! kit_is_failing || kit_show_libvirt_logs "$folder" "$libvirtd"
+    for pid in $(kit_qemu_pids "$libvirtd"); do
+        stop_process "$pid" || status=1
+    done
+    stop_process "$libvirtd" || status=1
+    return $status
+}
+
+# libvirtd_start: (again) after libvirtd_stop. QEMUs live on in between, as they do for everyone.
+libvirtd_start() {
+    env --default-signal=INT,QUIT libvirtd -p "$KIT_TMP/libvirt/libvirtd.pid" \
+        >"$KIT_TMP/libvirt/stderr" 2>&1 &
+    echo $! >"$KIT_TMP/libvirt/pid"
+    wait_for 30 virsh -q uri || die "libvirtd did not start: $(tail "$KIT_TMP/libvirt/stderr")"
+}
+
+libvirtd_stop() {
+    stop_process "$(<"$KIT_TMP/libvirt/pid")"
+}
+
+# libvirtd_start_other NAME: a second libvirt host with folders of its own; sets LIBVIRT_OTHER_URI.
+libvirtd_start_other() {
+    local folder=$KIT_TMP/libvirt-$1
+    mkdir -p "$folder"
+    # shellcheck disable=SC2016  # the inner shell expands it
+    unshare --mount bash -c '"$1/tests/kit/libvirtd-prepare.sh" "$2" "$2" &&
+        exec env --default-signal=INT,QUIT libvirtd -p "$2/libvirtd.pid"' \
+        - "$KIT_TOP" "$folder" >"$folder/stderr" 2>&1 &
+    echo $! >"$folder/pid"
+    LIBVIRT_OTHER_URI="qemu+unix:///system?socket=$folder/libvirt-sock"
+    cleanup_fn kit_libvirtd_end "$folder"
+    wait_for 30 virsh -q -c "$LIBVIRT_OTHER_URI" uri ||
+        die "libvirtd $1 did not start: $(tail "$folder/stderr")"
+}
+
+if [ "${KIT_NET:-}" != host ]; then
+    ip link set lo up
+    # The old /sys goes on listing the network devices of the machine.
+    mount -t sysfs sysfs /sys
+fi
+mkdir "$KIT_TMP/libvirt"
+"$KIT_TOP/tests/kit/libvirtd-prepare.sh" "$KIT_TMP/libvirt"
+echo 0 >"$KIT_TMP/libvirt/pid"
+cleanup_fn kit_libvirtd_end "$KIT_TMP/libvirt"
+libvirtd_start
