@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A connection to a libvirt host, and what its URI says about reaching QEMU's sockets there. */
+#include "snapshot/snapshot-private.h"
+
+#include <string.h>
+
+/* libvirt prints errors to standard error unless told otherwise; rooms never print. */
+static void keep_quiet(void *data, virErrorPtr error)
+{
+    (void)data;
+    (void)error;
+}
+
+/* The ssh command that reaches the host, from the same parts of the URI that libvirt's own ssh
+ * transport uses. */
+static GStrv ssh_command(GUri *uri, GHashTable *parameters)
+{
+    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+    g_strv_builder_add_many(builder, "ssh", "-T", "-o", "BatchMode=yes", "-e", "none", NULL);
+    const char *keyfile = g_hash_table_lookup(parameters, "keyfile");
+    if (keyfile)
+        g_strv_builder_add_many(builder, "-i", keyfile, NULL);
+    if (g_strcmp0(g_hash_table_lookup(parameters, "no_verify"), "1") == 0)
+        g_strv_builder_add_many(builder, "-o", "StrictHostKeyChecking=no", NULL);
+    if (g_uri_get_port(uri) > 0) {
+        g_autofree char *port = g_strdup_printf("%d", g_uri_get_port(uri));
+        g_strv_builder_add_many(builder, "-p", port, NULL);
+    }
+    if (g_uri_get_user(uri))
+        g_strv_builder_add_many(builder, "-l", g_uri_get_user(uri), NULL);
+    g_strv_builder_add_many(builder, "--", g_uri_get_host(uri), NULL);
+    return g_strv_builder_end(builder);
+}
+
+/* Says from the URI whether QEMU runs here, behind ssh, or where we cannot reach its sockets. */
+static gboolean host_classify(struct snapshot_host *host, const char *text, GError **error)
+{
+    g_autoptr(GError) reason = NULL;
+    g_autoptr(GUri) uri = g_uri_parse(text, G_URI_FLAGS_NONE, &reason);
+    if (!uri) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG,
+                           "write it as libvirt does: qemu:///system, qemu+ssh://user@host/system",
+                           "\"%s\" is not a URI: %s", text, reason->message);
+        return FALSE;
+    }
+    const char *scheme = g_uri_get_scheme(uri);
+    const char *host_name = g_uri_get_host(uri);
+    g_autoptr(GHashTable) parameters = g_uri_parse_params(
+        g_uri_get_query(uri) ? g_uri_get_query(uri) : "", -1, "&;", G_URI_PARAMS_NONE, NULL);
+    if (!parameters)
+        parameters = g_hash_table_new(g_str_hash, g_str_equal);
+
+    host->session = g_strcmp0(g_uri_get_path(uri), "/session") == 0;
+    if (!host_name || !*host_name) {
+        host->local = TRUE;
+        return TRUE;
+    }
+    if (!g_str_has_suffix(scheme, "+ssh") && !g_str_has_suffix(scheme, "+libssh") &&
+        !g_str_has_suffix(scheme, "+libssh2")) {
+        landfall_error_set(error, LANDFALL_ERROR_UNSUPPORTED,
+                           "use qemu+ssh://, which needs nothing but ssh on the host",
+                           "host %s: disks cannot be read over the transport of %s://", host_name,
+                           scheme);
+        return FALSE;
+    }
+    const char *netcat = g_hash_table_lookup(parameters, "netcat");
+    host->netcat = g_strdup(netcat ? netcat : "nc");
+    host->ssh = ssh_command(uri, parameters);
+    return TRUE;
+}
+
+static virConnectPtr connection_open(const char *uri, GError **error)
+{
+    virConnectPtr connection = virConnectOpen(uri);
+    if (connection)
+        return connection;
+    /* A URI libvirt cannot use is the operator's to mend; anything else may pass. */
+    int code = virGetLastErrorCode();
+    gboolean wrong = code == VIR_ERR_INVALID_ARG || code == VIR_ERR_NO_CONNECT;
+    snapshot_libvirt_error_set(error, wrong ? LANDFALL_ERROR_CONFIG : LANDFALL_ERROR_SOURCE,
+                               "check that `virsh -c URI list` works for the same user: libvirtd "
+                               "runs there, and the user may use it",
+                               "cannot connect to host %s", uri ? uri : "(libvirt's default)");
+    return NULL;
+}
+
+struct snapshot_host *snapshot_host_open(const char *uri, GError **error)
+{
+    static gsize once;
+    if (g_once_init_enter(&once)) {
+        virInitialize();
+        virSetErrorFunc(NULL, keep_quiet);
+        g_once_init_leave(&once, 1);
+    }
+    struct snapshot_host *host = g_new0(struct snapshot_host, 1);
+    if (uri && !host_classify(host, uri, error))
+        goto fail;
+    host->connection = connection_open(uri, error);
+    if (!host->connection)
+        goto fail;
+    const char *type = virConnectGetType(host->connection);
+    if (g_strcmp0(type, "QEMU") != 0) {
+        landfall_error_set(error, LANDFALL_ERROR_UNSUPPORTED,
+                           "snapshots need QEMU's dirty bitmaps: connect with a qemu URI",
+                           "host %s: its hypervisor is %s, not QEMU", uri, type ? type : "unknown");
+        goto fail;
+    }
+    char *canonical = virConnectGetURI(host->connection);
+    host->uri = g_strdup(uri ? uri : canonical);
+    free(canonical);
+    if (!uri && !host_classify(host, host->uri, error))
+        goto fail;
+    return host;
+
+fail:
+    snapshot_host_free(host);
+    return NULL;
+}
+
+gboolean snapshot_host_revive(struct snapshot_host *host, gboolean *ret_renewed, GError **error)
+{
+    if (virConnectIsAlive(host->connection) == 1) {
+        *ret_renewed = FALSE;
+        return TRUE;
+    }
+    virConnectPtr fresh = connection_open(host->uri, error);
+    if (!fresh)
+        return FALSE;
+    virConnectClose(host->connection);
+    host->connection = fresh;
+    *ret_renewed = TRUE;
+    return TRUE;
+}
+
+void snapshot_host_free(struct snapshot_host *host)
+{
+    if (!host)
+        return;
+    if (host->connection)
+        virConnectClose(host->connection);
+    g_strfreev(host->ssh);
+    g_free(host->netcat);
+    g_free(host->uri);
+    g_free(host);
+}

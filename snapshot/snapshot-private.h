@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What the files of this room share and callers never see: the structs behind the opaque pointers,
+ * and one block of functions for each file. Functions follow the room's contract: they set *error
+ * and return FALSE or NULL on failure, and leave ret_x outputs alone then. */
+
+#include "snapshot/snapshot.h"
+
+#include "base/error.h"
+
+#include <glib.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+#include <libxml/tree.h>
+#include <libxml/xpath.h>
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomain, virDomainFree)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainCheckpoint, virDomainCheckpointFree)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlXPathContext, xmlXPathFreeContext)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlXPathObject, xmlXPathFreeObject)
+
+struct snapshot_host {
+    /* Set by open, never changed. */
+    char *uri;        /* canonical, as libvirt says it */
+    gboolean local;   /* QEMU runs here: its sockets and files are ours to see */
+    gboolean session; /* an unprivileged libvirt: qemu:///session */
+    GStrv ssh;        /* the ssh command up to and with the host, or NULL */
+    char *netcat;     /* the program on the host that speaks to a unix socket */
+
+    /* Replaced when the connection was lost. */
+    virConnectPtr connection;
+};
+
+/* The public disk with what only this room needs. The public part comes first, so that the array
+ * of the machine serves both. */
+struct machine_disk {
+    struct snapshot_machine_disk public;
+    char *image_dir;    /* the folder its image file lies in, or NULL when it is no file */
+    gboolean read_only; /* the guest cannot write it: libvirt keeps no checkpoint of it */
+};
+
+struct snapshot_machine {
+    /* Set by lookup, never changed. */
+    struct snapshot_host *host; /* borrowed */
+    char *uuid;
+    char *name;
+    char *tag; /* tells this machine's files from those of other machines of the same store */
+
+    /* Replaced when the machine was started or the connection renewed. */
+    virDomainPtr domain;
+    char *xml;        /* the persistent definition */
+    GPtrArray *disks; /* struct machine_disk *, of the running definition when there is one */
+
+    /* Found stale by clean while the machine was off: deleted at the next begin. */
+    GPtrArray *stale_checkpoints;
+};
+
+struct snapshot {
+    /* Set by begin, never changed. */
+    struct snapshot_machine *machine; /* borrowed; NULL over plain NBD exports */
+    char *store_id;
+    GPtrArray *disks;   /* struct snapshot_disk * */
+    char *checkpoint;   /* or NULL */
+    char *socket_path;  /* on the host */
+    GPtrArray *scratch; /* char *: paths on the host */
+    gboolean started_paused;
+    enum snapshot_consistency consistency;
+
+    /* Grows until the snapshot is freed. */
+    GPtrArray *warnings; /* char * */
+
+    /* How far letting go has come. */
+    gboolean ended;    /* the job is gone, its files too */
+    gboolean finished; /* committed or aborted */
+};
+
+/* --- libvirt-error.c: what libvirt says, as an error of ours
+ * -------------------------------------- */
+
+/* Sets *error to the formatted text, ": " and libvirt's last message. A state change lock held by
+ * somebody else becomes a conflict with its own hint, whatever code the caller thought of. */
+void snapshot_libvirt_error_set(GError **error, enum landfall_error_code code, const char *hint,
+                                const char *format, ...) G_GNUC_PRINTF(4, 5);
+
+/* The last libvirt error as a sentence part; never NULL. */
+const char *snapshot_libvirt_message(void);
+
+/* --- xml.c: reading with XPath
+ * --------------------------------------------------------------------- */
+
+/* Parses text; what names it in the error. */
+xmlDocPtr snapshot_xml_parse(const char *text, const char *what, GError **error);
+
+/* The string an XPath expression gives at node (NULL: the document), or NULL when empty. */
+char *snapshot_xml_string(xmlDocPtr document, xmlNodePtr node, const char *xpath);
+
+/* The nodes an XPath expression selects: array of xmlNodePtr, borrowed from the document. */
+GPtrArray *snapshot_xml_nodes(xmlDocPtr document, const char *xpath);
+
+/* The document as text, owned by the caller. */
+char *snapshot_xml_text(xmlDocPtr document);
+
+void snapshot_xml_set(xmlNodePtr node, const char *attribute, const char *value);
+xmlNodePtr snapshot_xml_child(xmlNodePtr parent, const char *name, const char *text);
+
+/* --- host.c
+ * ----------------------------------------------------------------------------------------- */
+
+/* Opens the connection again when it was lost (a restarted libvirtd). */
+gboolean snapshot_host_revive(struct snapshot_host *host, gboolean *ret_renewed, GError **error);
+
+/* --- machine.c, machine-disks.c
+ * -------------------------------------------------------------------- */
+
+/* Renews the connection where needed, and reads the definition and the disks anew. */
+gboolean snapshot_machine_refresh(struct snapshot_machine *machine, GError **error);
+
+/* As refresh without reading the definition: for the way out, where only the handle is needed. */
+gboolean snapshot_machine_revive(struct snapshot_machine *machine, GError **error);
+
+gboolean snapshot_machine_is_active(struct snapshot_machine *machine);
+struct machine_disk *snapshot_machine_find_disk(const struct snapshot_machine *machine,
+                                                const char *name);
+
+/* The disks of a domain definition: array of struct machine_disk *, sizes not yet filled. */
+GPtrArray *snapshot_machine_disks_parse(const char *domain_xml, GError **error);
+
+/* --- names.c: what is ours, by its name
+ * ------------------------------------------------------------ */
+
+#define SNAPSHOT_STORE_ID_LENGTH_MAX 40
+
+gboolean snapshot_store_id_check(const char *store_id, GError **error);
+char *snapshot_machine_tag(const char *uuid);
+
+/* "landfall-<store_id>-<number>-<tag>-<random>": the checkpoint's name and the scratch files' stem.
+ */
+char *snapshot_stem_new(const struct snapshot_machine *machine, const char *store_id,
+                        guint64 number);
+char *snapshot_socket_name(const struct snapshot_machine *machine, const char *store_id);
+
+/* Whether a checkpoint was made by this store. */
+gboolean snapshot_checkpoint_is_ours(const char *name, const char *store_id);
+
+/* Whether a path names a scratch file or socket of this store's cycles of this machine. */
+gboolean snapshot_file_is_ours(const struct snapshot_machine *machine, const char *store_id,
+                               const char *path);
+
+/* --- places.c: folders and files on the host
+ * ------------------------------------------------------- */
+
+/* The folder for the socket: socket_dir, or the room's default for this host and machine. */
+char *snapshot_socket_dir(const struct snapshot_machine *machine, const char *socket_dir,
+                          gsize name_length);
+const char *snapshot_scratch_dir(const struct snapshot_machine *machine,
+                                 const struct machine_disk *disk, const char *scratch_dir);
+
+/* Adds a warning for each local scratch folder whose free space is below the reserve of the disks.
+ */
+void snapshot_scratch_check_space(const struct snapshot_machine *machine,
+                                  const struct snapshot_plan *plan, GPtrArray *warnings);
+
+/* Removes one of our files on the host. A file that is not there is fine. *ret_removed may be NULL.
+ */
+gboolean snapshot_file_remove(struct snapshot_host *host, const char *path, gboolean *ret_removed,
+                              GError **error);
+
+/* Removes our files from a local folder; adds a sentence each to removed. */
+gboolean snapshot_files_remove_stale(struct snapshot_machine *machine, const char *store_id,
+                                     const char *folder, GPtrArray *removed, GError **error);
+
+/* --- endpoint.c: how the caller reaches an export
+ * --------------------------------------------------- */
+
+/* Fills nbd_uri and nbd_command of a disk served at the unix socket. */
+void snapshot_endpoint_fill(const struct snapshot_host *host, const char *socket_path,
+                            struct snapshot_disk *disk);
+
+/* Whether a socket of this name in this folder has a path that the kernel takes. */
+gboolean snapshot_endpoint_fits(const char *folder, const char *name, GError **error);
+
+/* Whether the socket can be connected to from here; always TRUE for a remote host. */
+gboolean snapshot_endpoint_check(const struct snapshot_host *host, const char *socket_path,
+                                 GError **error);
+
+/* --- marker.c: notes to our later selves in the machine's metadata
+ * ---------------------------------- */
+
+enum marker {
+    MARKER_FROZEN,         /* live: the guest's file systems were frozen by us */
+    MARKER_STARTED_PAUSED, /* persistent: the machine was off, and started paused by us */
+};
+
+gboolean snapshot_marker_set(struct snapshot_machine *machine, enum marker marker,
+                             const char *store_id, GError **error);
+gboolean snapshot_marker_present(struct snapshot_machine *machine, enum marker marker,
+                                 const char *store_id);
+gboolean snapshot_marker_remove(struct snapshot_machine *machine, enum marker marker,
+                                const char *store_id, GError **error);
+
+/* --- job.c: the backup job
+ * --------------------------------------------------------------------------- */
+
+enum job_owner { JOB_NONE, JOB_OURS, JOB_FOREIGN };
+
+/* Looks for a backup job. Its files (array of char *) are filled for one of ours; ret_what
+ * describes a foreign one. Both may be left as they are. */
+gboolean snapshot_job_find(struct snapshot_machine *machine, const char *store_id,
+                           enum job_owner *ret_owner, GPtrArray *files, char **ret_what,
+                           GError **error);
+
+/* Ends the backup job and waits until it is gone. No job is fine. The caller knows that it is ours.
+ */
+gboolean snapshot_job_end(struct snapshot_machine *machine, GError **error);
+
+/* Fails with a conflict when a migration, save, dump or block job of others runs. */
+gboolean snapshot_job_check_others(struct snapshot_machine *machine, GError **error);
+
+/* --- checkpoint.c
+ * ------------------------------------------------------------------------------------- */
+
+/* The names of all checkpoints of the machine, parents first. */
+GPtrArray *snapshot_checkpoint_list(struct snapshot_machine *machine, GError **error);
+
+/* Whether the machine's host knows the checkpoint. */
+gboolean snapshot_checkpoint_exists(struct snapshot_machine *machine, const char *name);
+
+/* The disks whose bitmaps of this checkpoint are all there and sound: a set of names. NULL with
+ * *ret_missing TRUE: the host has no such checkpoint. */
+GHashTable *snapshot_checkpoint_usable_disks(struct snapshot_machine *machine, const char *name,
+                                             gboolean *ret_missing, GError **error);
+
+/* Deletes a checkpoint with its bitmaps, also where some of these are gone. The machine is active.
+ */
+gboolean snapshot_checkpoint_delete(struct snapshot_machine *machine, const char *name,
+                                    GError **error);
+
+/* Tries whether a disk can carry a checkpoint, by making one and deleting it. NULL: it can. */
+char *snapshot_checkpoint_probe(struct snapshot_machine *machine, const char *stem,
+                                const char *disk_name);
+
+/* --- backup-xml.c
+ * -------------------------------------------------------------------------------------- */
+
+/* What begin decided for one disk. */
+struct disk_decision {
+    const struct machine_disk *disk; /* borrowed */
+    char *incremental; /* the base checkpoint whose bitmap is exported, or NULL: full */
+    char *scratch_path;
+    gboolean checkpoint; /* the new checkpoint covers it */
+    char *cause;         /* demotion, or NULL */
+    char *detail;
+    guint64 size_bytes;
+};
+
+#define SNAPSHOT_EXPORT_BITMAP "landfall-delta"
+
+/* decisions: array of struct disk_decision *. Disks of the machine outside of it are left out. */
+char *snapshot_backup_xml(const struct snapshot_machine *machine, const GPtrArray *decisions,
+                          const char *socket_path);
+
+/* NULL when no disk can carry a checkpoint. */
+char *snapshot_checkpoint_xml(const struct snapshot_machine *machine, const GPtrArray *decisions,
+                              const char *name);
+
+/* --- decide.c
+ * -------------------------------------------------------------------------------------------- */
+
+/* What each disk of the plan gets: array of struct disk_decision *. The machine is active, the plan
+ * was checked, and the host is only read from. Never fails: what cannot be judged is demoted. */
+GPtrArray *snapshot_decide(struct snapshot_machine *machine, const struct snapshot_plan *plan,
+                           const char *stem);
+
+/* --- begin.c, end.c
+ * ---------------------------------------------------------------------------------- */
+
+/* An empty snapshot of a machine (NULL: over plain exports), to be filled. */
+struct snapshot *snapshot_new(struct snapshot_machine *machine, const char *store_id);
+
+/* Ends our job where it is still there, and removes its files. What a lost connection, a dead QEMU
+ * or a second call leave of that is fine. */
+gboolean snapshot_let_go(struct snapshot *snapshot, GError **error);
+
+/* --- freeze.c
+ * --------------------------------------------------------------------------------------------- */
+
+struct freeze;
+
+/* Freezes the guest's file systems, and starts the watch that thaws them at the deadline. Never
+ * fails: NULL means that the guest runs on, and a warning says why where an agent was there. */
+struct freeze *snapshot_freeze(struct snapshot_machine *machine, const char *store_id,
+                               unsigned deadline_ms, GPtrArray *warnings);
+
+/* Thaws and frees; NULL is fine. TRUE when the guest stood still until this call. */
+gboolean snapshot_thaw(struct freeze *freeze, GPtrArray *warnings);
+
+/* Thaws a guest that a dead owner left frozen. */
+gboolean snapshot_thaw_stale(struct snapshot_machine *machine, const char *store_id,
+                             gboolean *ret_thawed, GError **error);
+
+/* --- paused-start.c
+ * ----------------------------------------------------------------------------------------- */
+
+/* Starts an inactive machine with its CPUs stopped, and leaves the marker. */
+gboolean snapshot_paused_start(struct snapshot_machine *machine, const char *store_id,
+                               GError **error);
+
+/* Stops it again if nobody let it run meanwhile; drops the marker either way. */
+gboolean snapshot_paused_stop(struct snapshot_machine *machine, const char *store_id,
+                              gboolean *ret_left_running, GError **error);

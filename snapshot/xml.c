@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libxml2 for this room: parse, ask with XPath, build. XML is never put together or taken apart as
+ * text anywhere else. */
+#include "snapshot/snapshot-private.h"
+
+#include <libxml/parser.h>
+#include <string.h>
+
+xmlDocPtr snapshot_xml_parse(const char *text, const char *what, GError **error)
+{
+    xmlDocPtr document = xmlReadMemory(text, (int)strlen(text), NULL, NULL,
+                                       XML_PARSE_NONET | XML_PARSE_NOBLANKS | XML_PARSE_NOERROR |
+                                           XML_PARSE_NOWARNING);
+    if (!document)
+        landfall_error_set(error, LANDFALL_ERROR_SOURCE,
+                           "the host's libvirt and this program do not understand each other: "
+                           "report both versions",
+                           "%s from libvirt is not XML", what);
+    return document;
+}
+
+static xmlXPathObjectPtr evaluate(xmlDocPtr document, xmlNodePtr node, const char *xpath)
+{
+    g_autoptr(xmlXPathContext) context = xmlXPathNewContext(document);
+    if (!context)
+        return NULL;
+    if (node)
+        xmlXPathSetContextNode(node, context);
+    return xmlXPathEvalExpression((const xmlChar *)xpath, context);
+}
+
+char *snapshot_xml_string(xmlDocPtr document, xmlNodePtr node, const char *xpath)
+{
+    g_autoptr(xmlXPathObject) object = evaluate(document, node, xpath);
+    if (!object)
+        return NULL;
+    xmlChar *text = xmlXPathCastToString(object);
+    char *copy = text && *text ? g_strdup((const char *)text) : NULL;
+    xmlFree(text);
+    return copy;
+}
+
+GPtrArray *snapshot_xml_nodes(xmlDocPtr document, const char *xpath)
+{
+    GPtrArray *nodes = g_ptr_array_new();
+    g_autoptr(xmlXPathObject) object = evaluate(document, NULL, xpath);
+    if (object && object->nodesetval)
+        for (int i = 0; i < object->nodesetval->nodeNr; i++)
+            g_ptr_array_add(nodes, object->nodesetval->nodeTab[i]);
+    return nodes;
+}
+
+char *snapshot_xml_text(xmlDocPtr document)
+{
+    xmlChar *text = NULL;
+    int length = 0;
+    xmlDocDumpMemoryEnc(document, &text, &length, "UTF-8");
+    char *copy = g_strdup((const char *)text);
+    xmlFree(text);
+    return copy;
+}
+
+void snapshot_xml_set(xmlNodePtr node, const char *attribute, const char *value)
+{
+    xmlSetProp(node, (const xmlChar *)attribute, (const xmlChar *)value);
+}
+
+xmlNodePtr snapshot_xml_child(xmlNodePtr parent, const char *name, const char *text)
+{
+    return xmlNewTextChild(parent, NULL, (const xmlChar *)name, (const xmlChar *)text);
+}
