@@ -108,7 +108,7 @@ $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(OBJECTS_landfall)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) $(FUZZ_LDFLAGS) -o $@ $^ $(LIBS_landfall)
 
 $(BUILD)/bench/%: $(BUILD)/bench/%.o
-	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_landfall-replicate)
 
 $(BUILD)/doc/%: doc/%.scd
 	$(Q)mkdir -p $(@D)
