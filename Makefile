@@ -69,6 +69,9 @@ OBJECTS_landfall := $(OBJECTS_replicate) $(call room_objects,snapshot) $(call ro
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/test-*.c)))
 FUZZ_TESTS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/fuzz/fuzz-*.c)))
 SCRIPT_TESTS := $(sort $(wildcard tests/*/*.t))
+# Programs that scripts run, such as a holder of a snapshot; tests/guest has rules of its own.
+TEST_HELPERS := $(patsubst %.c,$(BUILD)/%,$(filter-out tests/unit/% tests/fuzz/% tests/guest/%,\
+                  $(sort $(wildcard tests/*/*.c))))
 MAN_PAGES := $(patsubst doc/%.scd,$(BUILD)/doc/%,$(sort $(wildcard doc/*.scd)))
 COMPLETIONS := $(wildcard doc/completion/* appliance/completion/*)
 
@@ -99,7 +102,7 @@ $(BUILD)/landfall: $(BUILD)/appliance/landfall.o $(OBJECTS_landfall)
 $(BUILD)/landfall-replicate: $(BUILD)/replicator/landfall-replicate.o $(OBJECTS_replicate)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_landfall-replicate)
 
-$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(OBJECTS_landfall)
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(OBJECTS_landfall)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_landfall)
 
 # A fuzz target is linked twice: here with a main that replays its corpus, by `make fuzz` with
@@ -137,7 +140,7 @@ prove = $(TEST_ENVIRONMENT) $(PROVE_WRAPPER) prove --timer -j$(TEST_JOBS) --exec
         $(or $(strip $(1)),$(error no test has "$(T)" in its path))
 
 # Scripts run the programs; a unit test alone does not wait for them.
-tests-built: $(if $(filter %.t,$(call chosen,$(SUITE))),all) \
+tests-built: $(if $(filter %.t,$(call chosen,$(SUITE))),all $(TEST_HELPERS)) \
              $(filter-out %.t,$(call chosen,$(SUITE)))
 
 test: tests-built

@@ -14,8 +14,11 @@ for file in "${sources[@]}"; do
     clang-tidy --quiet --warnings-as-errors='*' "$file" -- -std=gnu11 "${flags[@]}" 2>/dev/null ||
         finding "$file: clang-tidy: see above"
     # The analyser of gcc 12 follows cleanup attributes but not GLib's ownership by annotation.
+    # GLib's macro for extended errors is what the analyser calls a NULL dereference there.
+    quiet=()
+    [ "$file" = base/error.c ] && quiet=(-Wno-analyzer-null-dereference)
     report=$(gcc -std=gnu11 -O1 -fanalyzer -Wno-analyzer-use-of-uninitialized-value -Werror \
-        "${flags[@]}" -c -o /dev/null "$file" 2>&1) || finding "$file: gcc -fanalyzer:
+        "${flags[@]}" "${quiet[@]}" -c -o /dev/null "$file" 2>&1) || finding "$file: gcc -fanalyzer:
 $report"
 done
 
