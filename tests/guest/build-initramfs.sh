@@ -1,5 +1,5 @@
 #!/bin/bash
-# SPDX-License-Identifier: GPL-2.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 #
 # build-initramfs.sh KERNEL WRITER OUTPUT: packs the tests' guest: busybox, the modules of this
 # kernel that a virtual machine needs, the record writer, the scripts below root/, and the QEMU

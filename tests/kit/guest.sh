@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
 # Real machines for tests: source this instead of libvirtd.sh. A guest is a busybox system that
@@ -15,6 +15,8 @@ declare -A guest_console_start=()
 
 kit_prepare_boot() {
     local file
+    compgen -G '/boot/vmlinuz-*-cloud-amd64' >/dev/null ||
+        skip_all "linux-image-cloud-amd64 is not installed"
     mkdir "$KIT_TMP/boot"
     for file in vmlinuz initramfs; do
         [ -s "$KIT_BUILD/tests/guest/$file" ] || die "no $file in $KIT_BUILD: run make kit"
@@ -128,6 +130,18 @@ guest_define() {
     virsh -q define "$KIT_TMP/$1.xml" >"$KIT_TMP/.define" 2>&1 || die "$(<"$KIT_TMP/.define")"
 }
 
+# guest_make_disk PATH FORMAT SIZE [ext4]: an empty disk, or one for the agentfs mode.
+guest_make_disk() {
+    qemu-img create -q -f raw "$1.new" "$3"
+    [ "${4:-}" != ext4 ] || mkfs.ext4 -q "$1.new"
+    if [ "$2" = raw ]; then
+        mv "$1.new" "$1"
+    else
+        qemu-img convert -f raw -O "$2" "$1.new" "$1"
+        rm "$1.new"
+    fi
+}
+
 # --- Power --------------------------------------------------------------------------------------
 
 guest_state() {
@@ -210,6 +224,13 @@ guest_wait_acked() {
 
 guest_wait_more_acked() {
     guest_wait_acked "$1" "$2" $(($(guest_acked "$1") + $3))
+}
+
+# guest_stop_writing NAME: its disks stay as they are from here on; prints the last record's number.
+guest_stop_writing() {
+    guest_run "$1" 'killall -TERM record-writer; while pidof record-writer; do usleep 20000; done' \
+        >/dev/null
+    guest_acked "$1"
 }
 
 # --- Commands in the guest ----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
 # The test kit: what every live test needs, sourced as the first thing a test does. It gives TAP
@@ -12,9 +12,9 @@ set -Eeuo pipefail
 shopt -s inherit_errexit
 
 KIT_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-KIT_BUILD=$(cd "$KIT_TOP" && realpath -m "${BUILD:-build}")
+KIT_BUILD=$(cd "$KIT_TOP" && realpath -m "${LANDFALL_BUILD:-${BUILD:-build}}")
 export KIT_TOP KIT_BUILD
-export PATH="$KIT_BUILD:$KIT_BUILD/tests/guest:$PATH"
+export PATH="$KIT_BUILD:$KIT_BUILD/tests/guest:$KIT_TOP/tests/guest:$PATH"
 
 kit_count=0
 kit_failed=0
@@ -245,32 +245,35 @@ stop_process() {
     return 1
 }
 
-# start_background COMMAND…: sets KIT_PID; output goes to $KIT_TMP/KIT_PID.log; killed at the end.
-# A plain "&" would make the command ignore SIGINT.
+# start_background COMMAND…: sets KIT_PID, and KIT_LOG, where its output goes; ends with the test.
+# After a plain "&" the command would ignore SIGINT.
 start_background() {
-    local log
-    log=$(mktemp "$KIT_TMP/background.XXXXXX.log")
-    env --default-signal=INT,QUIT "$@" >"$log" 2>&1 &
+    KIT_LOG=$(mktemp "$KIT_TMP/background.XXXXXX")
+    env --default-signal=INT,QUIT "$@" >"$KIT_LOG" 2>&1 &
     KIT_PID=$!
-    KIT_LOG=$log
-    cleanup_fn stop_process "$KIT_PID"
+    cleanup_fn kit_stop_child "$KIT_PID"
+}
+
+# A child that is long gone may have left its number to someone else's process.
+kit_stop_child() {
+    [ "$(ps -o ppid= -p "$1" | tr -d ' ')" = $$ ] || return 0
+    stop_process "$1"
 }
 
 # --- Servers ------------------------------------------------------------------------------------
 
-kit_served() {
-    [ -s "$1" ] && return 0
-    process_is_gone "$2" && exit_early=yes
-    [ -n "${exit_early:-}" ]
+# Its process ID is in the file, or will never be.
+kit_is_decided() {
+    [ -s "$1" ] || process_is_gone "$2"
 }
 
 kit_start_server() {
-    local pid_file=$1 exit_early=
+    local pid_file=$1
     shift
     rm -f "$pid_file"
     start_background "$@"
-    wait_for 20 kit_served "$pid_file" "$KIT_PID" || exit_early=yes
-    if [ -n "$exit_early" ]; then
+    wait_for 20 kit_is_decided "$pid_file" "$KIT_PID" || true
+    if [ ! -s "$pid_file" ] || process_is_gone "$KIT_PID"; then
         diag "not started: $*"
         diag <"$KIT_LOG"
         return 1
@@ -297,7 +300,7 @@ start_qemu_nbd() {
         qemu-nbd -t -e 16 --pid-file "$KIT_TMP/qemu-nbd-${end##*/}.pid" "${where[@]}" "$@"
 }
 
-# shellcheck disable=SC2034  # KIT_URI is for the test
+# shellcheck disable=SC2034  # for the test
 kit_end_uri() {
     if [[ $1 =~ ^[0-9]+$ ]]; then
         KIT_URI=nbd://127.0.0.1:$1

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SPDX-License-Identifier: GPL-2.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 #
 # libvirtd-prepare.sh FOLDER [SOCKET-FOLDER]: puts empty file systems over everything libvirtd keeps, in the mount
 # namespace it is called in, and writes a configuration. The log goes to FOLDER, the sockets

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
 # A private libvirt: source this instead of kit.sh and plain qemu:///system is a libvirtd of the
@@ -9,23 +9,30 @@
 #
 # The network has a loopback device and nothing else; KIT_NET=host stays in the machine's network.
 
+kit_children() {
+    [ -z "$1" ] || pgrep -P "$1" || true
+}
+
 # The outer half: start the inner one and pass signals on. If this shell dies without a chance to
 # do so, the kernel kills unshare, and that takes the first process of the namespace along.
 kit_enter_namespaces() {
-    local child inner='' signal=
+    local child inner pid signal=
     local flags=(--mount --pid --fork --kill-child --mount-proc)
     [ "${KIT_NET:-}" = host ] || flags+=(--net)
 
     KIT_OUTER_MOUNTS=$(readlink /proc/self/ns/mnt)
     export KIT_OUTER_MOUNTS
-    trap 'signal=TERM' HUP INT TERM
+    trap 'signal=yes' HUP INT TERM
     KIT_INSIDE=1 env --default-signal=INT,QUIT setpriv --pdeathsig KILL \
         unshare "${flags[@]}" bash "$0" "$@" <&0 &
     child=$!
     while kill -0 $child 2>/dev/null; do
         if [ -n "$signal" ]; then
-            read -r inner <"/proc/$child/task/$child/children" || true
-            [ -z "$inner" ] || kill -s "$signal" "$inner" || true
+            # Its children too: bash heeds a signal only when the command it runs has ended.
+            inner=$(kit_children "$child")
+            for pid in $inner $(kit_children "$inner"); do
+                kill -s TERM "$pid" 2>/dev/null || true
+            done
             signal=
         fi
         kit_status=0
@@ -43,7 +50,7 @@ kit_outer_skip() {
 # The first process of a process namespace is number 1; a test started by a test gets its own.
 if [ "${KIT_INSIDE:-}" != 1 ] || [ $$ -ne 1 ]; then
     [ "$(id -u)" -eq 0 ] || kit_outer_skip "only root can make namespaces and run libvirtd"
-    for kit_command in libvirtd virsh qemu-system-x86_64 qemu-img unshare setpriv ip; do
+    for kit_command in libvirtd virsh qemu-system-x86_64 qemu-img unshare setpriv ip pgrep; do
         command -v $kit_command >/dev/null || kit_outer_skip "$kit_command is not installed"
     done
     kit_enter_namespaces "$@"
@@ -54,14 +61,6 @@ fi
 
 export LIBVIRT_DEFAULT_URI=qemu:///system
 
-# PIDs of the QEMUs of the libvirtd with the given PID, which may have a mount namespace of its own.
-kit_qemu_pids() {
-    local file
-    for file in "/proc/$1/root/run/libvirt/qemu/"*.pid; do
-        [ ! -s "$file" ] || echo "$(<"$file")"
-    done
-}
-
 kit_show_libvirt_logs() {
     local file
     for file in "$1/libvirtd.log" /proc/"$2"/root/var/log/libvirt/qemu/*.log; do
@@ -71,13 +70,12 @@ kit_show_libvirt_logs() {
     done
 }
 
-# Ends the machines first, as their libvirtd knows where they are, and checks that all is gone.
+# Machines first. All processes here are the test's own: it is a process namespace of its own.
 kit_libvirtd_end() {
     local folder=$1 libvirtd pid status=0
     libvirtd=$(<"$folder/pid")
-    kill -0 "$libvirtd" 2>/dev/null || return 0
     ! kit_is_failing || kit_show_libvirt_logs "$folder" "$libvirtd"
-    for pid in $(kit_qemu_pids "$libvirtd"); do
+    for pid in $(pgrep qemu-system); do
         stop_process "$pid" || status=1
     done
     stop_process "$libvirtd" || status=1
