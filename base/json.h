@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Typed, bounded access to the members of a JSON object. json-glib's own getters warn or return a
+ * default when a member is missing or of another type; input from files and pipes needs an error.
+ * All ret_x stay untouched on failure; every error is of the given code and names the member. */
+
+#include "base/error.h"
+
+#include <json-glib/json-glib.h>
+
+/* Parses text (length_bytes long) into an object. what names the text in errors. The caller owns
+ * the returned object. */
+JsonObject *json_parse_object(const char *text, gsize length_bytes, const char *what,
+                              enum landfall_error_code code, GError **error);
+
+/* Mandatory members. Strings are borrowed from the object. */
+gboolean json_member_string(JsonObject *object, const char *name, enum landfall_error_code code,
+                            const char **ret_value, GError **error);
+gboolean json_member_uint(JsonObject *object, const char *name, enum landfall_error_code code,
+                          guint64 *ret_value, GError **error);
+gboolean json_member_array(JsonObject *object, const char *name, enum landfall_error_code code,
+                           JsonArray **ret_value, GError **error);
+
+/* Optional members: TRUE with *ret_value untouched when the member is missing or null; an error
+ * when it is there with another type. */
+gboolean json_optional_string(JsonObject *object, const char *name, enum landfall_error_code code,
+                              const char **ret_value, GError **error);
+gboolean json_optional_uint(JsonObject *object, const char *name, enum landfall_error_code code,
+                            guint64 *ret_value, GError **error);
+gboolean json_optional_boolean(JsonObject *object, const char *name, enum landfall_error_code code,
+                               gboolean *ret_value, GError **error);
+
+/* The element at index as an object; an error when it is something else. Borrowed. */
+gboolean json_element_object(JsonArray *array, guint index, const char *what,
+                             enum landfall_error_code code, JsonObject **ret_value, GError **error);
+
+/* Sets member name to value, or leaves it out when value is NULL. */
+void json_set_optional_string(JsonObject *object, const char *name, const char *value);
+
+/* The object as text: one line, or indented for people. The caller owns the text. */
+char *json_object_to_text(JsonObject *object, gboolean pretty);
