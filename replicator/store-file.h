@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Files of the store: whole reads and writes at an offset, atomic replacement, durable folders.
+ * Every failure names the file. */
+
+#include <glib.h>
+
+/* Opens path with O_CLOEXEC and flags; mode bits 0640. -1 and error replica on failure. */
+int store_file_open(const char *path, int flags, GError **error);
+
+/* Reads or writes exactly length_bytes at offset_bytes. A short read is error corrupt ("ends
+ * early"); name is used in errors only. */
+gboolean store_file_read(int fd, const char *name, void *data, gsize length_bytes,
+                         guint64 offset_bytes, GError **error);
+gboolean store_file_write(int fd, const char *name, const void *data, gsize length_bytes,
+                          guint64 offset_bytes, GError **error);
+
+gboolean store_file_truncate(int fd, const char *name, guint64 length_bytes, GError **error);
+gboolean store_file_size(int fd, const char *name, guint64 *ret_bytes, GError **error);
+
+/* Makes a range read as zeros and gives its space back where the file system can. */
+gboolean store_file_punch(int fd, const char *name, guint64 offset_bytes, guint64 length_bytes,
+                          GError **error);
+
+/* Makes the content durable. */
+gboolean store_file_sync(int fd, const char *name, GError **error);
+
+/* Makes the names in the folder durable. */
+gboolean store_folder_sync(const char *path, GError **error);
+
+/* Creates the folder (and no parents) unless it is there. */
+gboolean store_folder_create(const char *path, GError **error);
+
+/* Replaces path by text: written beside it, synced, renamed, folder synced. A reader sees the old
+ * content or the new, also after a power cut. */
+gboolean store_file_replace(const char *path, const char *text, gsize length_bytes, GError **error);
+
+/* The whole of a file of at most limit_bytes, 0-terminated. The caller owns the text. */
+char *store_file_load(const char *path, gsize limit_bytes, gsize *ret_length_bytes, GError **error);
+
+/* Removes the file; that it is not there is no error. */
+gboolean store_file_remove(const char *path, GError **error);
