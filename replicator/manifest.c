@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Format, version 1: one JSON object, indented for people.
+ *
+ *   "format": "landfall-recovery-point", "version": 1,
+ *   "checksum": 32 hexadecimal digits, XXH3-128 of the file's bytes with these digits as zeros,
+ *   "number", "machine", "machine_name", "created", "consistency", "checkpoint", "duration_ms",
+ *   "disks": an array of
+ *      "name", "size_bytes", "seed" (16 hexadecimal digits), "layer", "layer_bytes", "generation",
+ *      "root_hash", "mode", "demotion_cause", "demotion_detail" and the figures of the cycle.
+ *
+ * Valid if and only if (1) the checksum holds, (2) every member is there with its type, (3) names
+ * are plain file names. A layer's backing files are named in the layers themselves: each fact
+ * stands in one place, and a merge rewrites the manifests of one recovery point instead of all. */
+
+#include "replicator/manifest.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "replicator/block-map.h"
+#include "replicator/store-file.h"
+#include "replicator/store-name.h"
+
+#include <string.h>
+
+#define MANIFEST_FORMAT "landfall-recovery-point"
+#define MANIFEST_VERSION 1u
+#define MANIFEST_BYTES_MAX (16u << 20)
+#define CHECKSUM_MEMBER "\"checksum\""
+#define NO_CHECKSUM "00000000000000000000000000000000"
+#define CORRUPT LANDFALL_ERROR_CORRUPT
+
+static const char *const mode_names[] = {
+    [SCAN_INITIAL] = "initial", [SCAN_BITMAP] = "bitmap", [SCAN_HASH_SCAN] = "hash-scan"};
+static const char *const consistencies[] = {"crash", "filesystem", "shutdown", NULL};
+
+static void manifest_disk_free(struct manifest_disk *disk)
+{
+    g_free(disk->name);
+    g_free(disk->layer);
+    g_free(disk->demotion_cause);
+    g_free(disk->demotion_detail);
+    g_free(disk);
+}
+
+struct manifest *manifest_new(void)
+{
+    struct manifest *manifest = g_new0(struct manifest, 1);
+    manifest->disks = g_ptr_array_new_with_free_func((GDestroyNotify)manifest_disk_free);
+    return manifest;
+}
+
+struct manifest_disk *manifest_add_disk(struct manifest *manifest, const char *name)
+{
+    struct manifest_disk *disk = g_new0(struct manifest_disk, 1);
+    disk->name = g_strdup(name);
+    g_ptr_array_add(manifest->disks, disk);
+    return disk;
+}
+
+void manifest_free(struct manifest *manifest)
+{
+    if (!manifest)
+        return;
+    g_free(manifest->machine);
+    g_free(manifest->machine_name);
+    g_free(manifest->created);
+    g_free(manifest->consistency);
+    g_free(manifest->checkpoint);
+    g_ptr_array_unref(manifest->disks);
+    g_free(manifest);
+}
+
+struct manifest_disk *manifest_disk_find(const struct manifest *manifest, const char *name)
+{
+    for (guint i = 0; i < manifest->disks->len; i++) {
+        struct manifest_disk *disk = manifest->disks->pdata[i];
+        if (strcmp(disk->name, name) == 0)
+            return disk;
+    }
+    return NULL;
+}
+
+const char *scan_mode_name(enum scan_mode mode)
+{
+    return mode_names[mode];
+}
+
+gboolean consistency_is_known(const char *text)
+{
+    return g_strv_contains(consistencies, text);
+}
+
+/* The figures by their names in JSON: one table for writing and reading. */
+struct figure {
+    const char *name;
+    gsize offset;
+};
+
+#define FIGURE(member)                                                                             \
+    {                                                                                              \
+#member, G_STRUCT_OFFSET(struct disk_figures, member)                                      \
+    }
+
+static const struct figure figures[] = {
+    FIGURE(candidate_bytes), FIGURE(read_bytes),     FIGURE(sent_bytes),   FIGURE(changed_blocks),
+    FIGURE(zero_blocks),     FIGURE(audited_blocks), FIGURE(audit_misses),
+};
+
+static JsonObject *disk_to_json(const struct manifest_disk *disk)
+{
+    JsonObject *object = json_object_new();
+    g_autofree char *seed = g_strdup_printf("%016" G_GINT64_MODIFIER "x", disk->seed);
+    g_autofree char *root = block_hash_to_hex(&disk->root_hash);
+    json_object_set_string_member(object, "name", disk->name);
+    json_object_set_int_member(object, "size_bytes", (gint64)disk->size_bytes);
+    json_object_set_string_member(object, "seed", seed);
+    json_object_set_string_member(object, "layer", disk->layer);
+    json_object_set_int_member(object, "layer_bytes", (gint64)disk->layer_bytes);
+    json_object_set_int_member(object, "generation", (gint64)disk->generation);
+    json_object_set_string_member(object, "root_hash", root);
+    json_object_set_string_member(object, "mode", mode_names[disk->mode]);
+    json_set_optional_string(object, "demotion_cause", disk->demotion_cause);
+    json_set_optional_string(object, "demotion_detail", disk->demotion_detail);
+    for (gsize i = 0; i < G_N_ELEMENTS(figures); i++)
+        json_object_set_int_member(
+            object, figures[i].name,
+            (gint64)G_STRUCT_MEMBER(guint64, &disk->figures, figures[i].offset));
+    return object;
+}
+
+JsonObject *manifest_to_json(const struct manifest *manifest)
+{
+    JsonObject *object = json_object_new();
+    JsonArray *disks = json_array_new();
+    json_object_set_int_member(object, "number", (gint64)manifest->number);
+    json_object_set_string_member(object, "machine", manifest->machine);
+    json_object_set_string_member(object, "machine_name", manifest->machine_name);
+    json_object_set_string_member(object, "created", manifest->created);
+    json_object_set_string_member(object, "consistency", manifest->consistency);
+    json_set_optional_string(object, "checkpoint", manifest->checkpoint);
+    json_object_set_int_member(object, "duration_ms", (gint64)manifest->duration_ms);
+    for (guint i = 0; i < manifest->disks->len; i++)
+        json_array_add_object_element(disks, disk_to_json(manifest->disks->pdata[i]));
+    json_object_set_array_member(object, "disks", disks);
+    return object;
+}
+
+gboolean manifest_write(const struct manifest *manifest, const char *path, GError **error)
+{
+    g_autoptr(JsonObject) body = manifest_to_json(manifest);
+    g_autoptr(JsonObject) object = json_object_new();
+    json_object_set_string_member(object, "format", MANIFEST_FORMAT);
+    json_object_set_int_member(object, "version", MANIFEST_VERSION);
+    json_object_set_string_member(object, "checksum", NO_CHECKSUM);
+    g_autoptr(GList) names = json_object_get_members(body);
+    for (GList *name = names; name; name = name->next)
+        json_object_set_member(object, name->data, json_object_dup_member(body, name->data));
+    g_autofree char *json = json_object_to_text(object, TRUE);
+    g_autofree char *text = g_strconcat(json, "\n", NULL);
+    struct block_hash checksum = block_hash_bytes(text, strlen(text), 0);
+    g_autofree char *hex = block_hash_to_hex(&checksum);
+    char *place = strstr(strstr(text, CHECKSUM_MEMBER), NO_CHECKSUM);
+    memcpy(place, hex, strlen(hex));
+    return store_file_replace(path, text, strlen(text), error);
+}
+
+static gboolean corrupt(GError **error, const char *what)
+{
+    landfall_error_set(error, CORRUPT, NULL, "%s", what);
+    return FALSE;
+}
+
+/* The digits are found in the text, set to zero and the whole is hashed: every byte of the file is
+ * covered, whatever made the text. */
+static gboolean checksum_check(char *text, gsize length, GError **error)
+{
+    char *member = strstr(text, CHECKSUM_MEMBER);
+    char *quote = member ? strchr(member + strlen(CHECKSUM_MEMBER), '"') : NULL;
+    struct block_hash stored, computed;
+    if (!quote || strlen(quote + 1) < strlen(NO_CHECKSUM))
+        return corrupt(error, "it has no checksum");
+    g_autofree char *hex = g_strndup(quote + 1, strlen(NO_CHECKSUM));
+    if (!block_hash_from_hex(hex, &stored))
+        return corrupt(error, "it has no checksum");
+    memcpy(quote + 1, NO_CHECKSUM, strlen(NO_CHECKSUM));
+    computed = block_hash_bytes(text, length, 0);
+    memcpy(quote + 1, hex, strlen(hex));
+    return block_hash_equal(&stored, &computed) || corrupt(error, "its checksum is wrong");
+}
+
+static gboolean member_dup(JsonObject *object, const char *name, char **ret_text, GError **error)
+{
+    const char *text;
+    if (!json_member_string(object, name, CORRUPT, &text, error))
+        return FALSE;
+    *ret_text = g_strdup(text);
+    return TRUE;
+}
+
+static gboolean optional_dup(JsonObject *object, const char *name, char **ret_text, GError **error)
+{
+    const char *text = NULL;
+    if (!json_optional_string(object, name, CORRUPT, &text, error))
+        return FALSE;
+    *ret_text = g_strdup(text);
+    return TRUE;
+}
+
+static gboolean disk_hashes_load(struct manifest_disk *disk, JsonObject *object, GError **error)
+{
+    const char *seed, *root, *mode;
+    if (!json_member_string(object, "seed", CORRUPT, &seed, error) ||
+        !json_member_string(object, "root_hash", CORRUPT, &root, error) ||
+        !json_member_string(object, "mode", CORRUPT, &mode, error))
+        return FALSE;
+    char *end;
+    disk->seed = g_ascii_strtoull(seed, &end, 16);
+    if (strlen(seed) != 16 || *end != '\0')
+        return corrupt(error, "member 'seed' is not 16 hexadecimal digits");
+    if (!block_hash_from_hex(root, &disk->root_hash))
+        return corrupt(error, "member 'root_hash' is not 32 hexadecimal digits");
+    for (gsize i = 0; i < G_N_ELEMENTS(mode_names); i++) {
+        if (strcmp(mode, mode_names[i]) == 0) {
+            disk->mode = (enum scan_mode)i;
+            return TRUE;
+        }
+    }
+    return corrupt(error, "member 'mode' is not known");
+}
+
+static gboolean disk_load(struct manifest *manifest, JsonObject *object, GError **error)
+{
+    const char *name;
+    if (!json_member_string(object, "name", CORRUPT, &name, error))
+        return FALSE;
+    if (!store_name_is_safe(name) || manifest_disk_find(manifest, name))
+        return corrupt(error, "a disk's name cannot be");
+    struct manifest_disk *disk = manifest_add_disk(manifest, name);
+    if (!json_member_uint(object, "size_bytes", CORRUPT, &disk->size_bytes, error) ||
+        !member_dup(object, "layer", &disk->layer, error) ||
+        !json_member_uint(object, "layer_bytes", CORRUPT, &disk->layer_bytes, error) ||
+        !json_member_uint(object, "generation", CORRUPT, &disk->generation, error) ||
+        !disk_hashes_load(disk, object, error) ||
+        !optional_dup(object, "demotion_cause", &disk->demotion_cause, error) ||
+        !optional_dup(object, "demotion_detail", &disk->demotion_detail, error))
+        return FALSE;
+    for (gsize i = 0; i < G_N_ELEMENTS(figures); i++)
+        if (!json_member_uint(object, figures[i].name, CORRUPT,
+                              &G_STRUCT_MEMBER(guint64, &disk->figures, figures[i].offset), error))
+            return FALSE;
+    if (!store_name_is_layer(disk->layer))
+        return corrupt(error, "member 'layer' is not the name of a layer");
+    if (disk->size_bytes == 0 || disk->size_bytes > DISK_BYTES_MAX)
+        return corrupt(error, "member 'size_bytes' cannot be");
+    return TRUE;
+}
+
+static gboolean version_check(JsonObject *object, GError **error)
+{
+    const char *format;
+    guint64 version;
+    if (!json_member_string(object, "format", CORRUPT, &format, error) ||
+        !json_member_uint(object, "version", CORRUPT, &version, error))
+        return FALSE;
+    if (strcmp(format, MANIFEST_FORMAT) != 0)
+        return corrupt(error, "it is not the manifest of a recovery point");
+    if (version != MANIFEST_VERSION) {
+        landfall_error_set(error, LANDFALL_ERROR_UNSUPPORTED,
+                           "use the Landfall that wrote this store, or a later one",
+                           "it has version %" G_GUINT64_FORMAT ", this program knows %u", version,
+                           MANIFEST_VERSION);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean body_load(struct manifest *manifest, JsonObject *object, GError **error)
+{
+    JsonArray *disks;
+    if (!json_member_uint(object, "number", CORRUPT, &manifest->number, error) ||
+        !member_dup(object, "machine", &manifest->machine, error) ||
+        !member_dup(object, "machine_name", &manifest->machine_name, error) ||
+        !member_dup(object, "created", &manifest->created, error) ||
+        !member_dup(object, "consistency", &manifest->consistency, error) ||
+        !optional_dup(object, "checkpoint", &manifest->checkpoint, error) ||
+        !json_member_uint(object, "duration_ms", CORRUPT, &manifest->duration_ms, error) ||
+        !json_member_array(object, "disks", CORRUPT, &disks, error))
+        return FALSE;
+    for (guint i = 0; i < json_array_get_length(disks); i++) {
+        JsonObject *disk;
+        if (!json_element_object(disks, i, "disks", CORRUPT, &disk, error) ||
+            !disk_load(manifest, disk, error))
+            return FALSE;
+    }
+    return manifest->disks->len > 0 || corrupt(error, "it names no disk");
+}
+
+struct manifest *manifest_load(const char *path, GError **error)
+{
+    gsize length;
+    g_autofree char *text = store_file_load(path, MANIFEST_BYTES_MAX, &length, error);
+    g_autoptr(JsonObject) object = NULL;
+    struct manifest *manifest = NULL;
+    g_autoptr(GError) cause = NULL;
+    if (!text)
+        return NULL;
+    object = json_parse_object(text, length, "the text", CORRUPT, &cause);
+    if (object && version_check(object, &cause) && checksum_check(text, length, &cause)) {
+        manifest = manifest_new();
+        if (body_load(manifest, object, &cause))
+            return manifest;
+    }
+    manifest_free(manifest);
+    landfall_error_set(error, (enum landfall_error_code)cause->code,
+                       landfall_error_hint(cause) ? landfall_error_hint(cause)
+                                                  : "bring the file back from a backup, or move it "
+                                                    "out of the store: the other recovery points "
+                                                    "do not need it",
+                       "manifest %s: %s", path, cause->message);
+    return NULL;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "replicator/store-recover.h"
+#include "base/error.h"
+#include "replicator/layer-reader.h"
+#include "replicator/map-journal.h"
+#include "replicator/store-file.h"
+#include "replicator/store-name.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void store_note(GPtrArray *notes, const char *format, ...)
+{
+    va_list arguments;
+    if (!notes)
+        return;
+    va_start(arguments, format);
+    g_ptr_array_add(notes, g_strdup_vprintf(format, arguments));
+    va_end(arguments);
+}
+
+static GPtrArray *list_folder(const char *path, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    g_autoptr(GDir) folder = g_dir_open(path, 0, &cause);
+    if (!folder) {
+        landfall_error_set(error, LANDFALL_ERROR_REPLICA, NULL, "cannot read the store: %s",
+                           cause->message);
+        return NULL;
+    }
+    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+    for (const char *name; (name = g_dir_read_name(folder));)
+        g_ptr_array_add(names, g_strdup(name));
+    return names;
+}
+
+GPtrArray *store_disk_folders(const struct store_machine *machine, GError **error)
+{
+    g_autofree char *path = store_machine_disk_folder(machine, NULL);
+    return list_folder(path, error);
+}
+
+/* A named layer has the size its manifest recorded, or it is not what was committed. */
+static gboolean layer_size_check(const struct store_machine *machine,
+                                 const struct manifest *manifest, const struct manifest_disk *disk,
+                                 GError **error)
+{
+    struct stat status;
+    g_autofree char *path = store_machine_disk_file(machine, disk->name, disk->layer);
+    gboolean there = stat(path, &status) == 0;
+    if (there && (guint64)status.st_size == disk->layer_bytes)
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_CORRUPT,
+                       "bring the file back from a backup, or move the manifests that need it out "
+                       "of the store",
+                       "layer %s of recovery point %" G_GUINT64_FORMAT " %s", path,
+                       manifest->number,
+                       there ? "does not have the size it was committed with" : "is missing");
+    return FALSE;
+}
+
+/* Adds the names below top to needed, until one is there already. */
+static gboolean add_chain(GHashTable *needed, const char *folder, const char *top, GError **error)
+{
+    g_autofree char *name = g_strdup(top);
+    while (!g_hash_table_contains(needed, name)) {
+        g_hash_table_add(needed, g_strdup(name));
+        if (strcmp(name, BASE_NAME) == 0)
+            break;
+        struct layer *layer = layer_open(folder, name, error);
+        if (!layer)
+            return FALSE;
+        g_free(name);
+        name = g_strdup(layer_backing_name(layer));
+        layer_free(layer);
+    }
+    return TRUE;
+}
+
+GHashTable *store_needed_layers(const struct store_machine *machine, const char *disk,
+                                GError **error)
+{
+    g_autofree char *folder = store_machine_disk_folder(machine, disk);
+    GHashTable *needed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    for (guint i = 0; i < machine->manifests->len; i++) {
+        const struct manifest *manifest = machine->manifests->pdata[i];
+        const struct manifest_disk *entry = manifest_disk_find(manifest, disk);
+        if (entry && (!layer_size_check(machine, manifest, entry, error) ||
+                      !add_chain(needed, folder, entry->layer, error))) {
+            g_hash_table_unref(needed);
+            return NULL;
+        }
+    }
+    return needed;
+}
+
+/* Whether a file of a disk's folder is ours and not needed. Files with other names are the
+ * operator's and stay. */
+static gboolean is_leftover(const char *name, GHashTable *needed)
+{
+    guint64 number;
+    gboolean unnamed = g_hash_table_size(needed) == 0;
+    if (g_str_has_suffix(name, ".tmp"))
+        return TRUE;
+    if (strcmp(name, BLOCK_MAP_NAME) == 0)
+        return unnamed;
+    if (store_name_parse_number(name, ".qcow2", &number))
+        return !g_hash_table_contains(needed, name);
+    if (store_name_parse_number(name, ".journal", &number)) {
+        g_autofree char *layer = store_name_number(number, ".qcow2");
+        return !g_hash_table_contains(needed, layer);
+    }
+    return FALSE;
+}
+
+static gboolean remove_leftovers(const struct store_machine *machine, const char *disk,
+                                 GHashTable *needed, GPtrArray *notes, GError **error)
+{
+    g_autofree char *folder = store_machine_disk_folder(machine, disk);
+    g_autoptr(GPtrArray) names = list_folder(folder, error);
+    if (!names)
+        return FALSE;
+    for (guint i = 0; i < names->len; i++) {
+        const char *name = names->pdata[i];
+        if (!is_leftover(name, needed))
+            continue;
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        if (!store_file_remove(path, error))
+            return FALSE;
+        store_note(notes, "disk %s: removed %s, left by a cycle that did not commit", disk, name);
+    }
+    return TRUE;
+}
+
+/* Half-written manifests and descriptions. */
+static gboolean remove_half_written(const struct store_machine *machine, const char *folder,
+                                    GPtrArray *notes, GError **error)
+{
+    g_autofree char *path = g_build_filename(machine->path, folder, NULL);
+    g_autoptr(GPtrArray) names = list_folder(path, error);
+    if (!names)
+        return FALSE;
+    for (guint i = 0; i < names->len; i++) {
+        const char *name = names->pdata[i];
+        g_autofree char *file = g_build_filename(path, name, NULL);
+        if (!g_str_has_suffix(name, ".json.tmp"))
+            continue;
+        if (!store_file_remove(file, error))
+            return FALSE;
+        store_note(notes, "removed %s, half written", name);
+    }
+    return TRUE;
+}
+
+gboolean store_recover(struct store_machine *machine, GPtrArray *notes, GError **error)
+{
+    g_autoptr(GPtrArray) disks = store_disk_folders(machine, error);
+    g_autoptr(GPtrArray) needed =
+        g_ptr_array_new_with_free_func((GDestroyNotify)g_hash_table_unref);
+    if (!disks)
+        return FALSE;
+    for (guint i = 0; i < disks->len; i++) { /* everything is checked before anything is removed */
+        GHashTable *names = store_needed_layers(machine, disks->pdata[i], error);
+        if (!names)
+            return FALSE;
+        g_ptr_array_add(needed, names);
+    }
+    for (guint i = 0; i < disks->len; i++)
+        if (!remove_leftovers(machine, disks->pdata[i], needed->pdata[i], notes, error))
+            return FALSE;
+    return remove_half_written(machine, "recovery-points", notes, error) &&
+           remove_half_written(machine, "", notes, error);
+}
+
+gboolean store_forget_partial_disks(struct store_machine *machine, const char *const *names,
+                                    GPtrArray *notes, GError **error)
+{
+    g_autoptr(GPtrArray) disks = store_disk_folders(machine, error);
+    if (!disks)
+        return FALSE;
+    for (guint i = 0; i < disks->len; i++) {
+        const char *disk = disks->pdata[i];
+        if (g_strv_contains(names, disk) || store_machine_latest_with_disk(machine, disk))
+            continue;
+        g_autofree char *base = store_machine_disk_file(machine, disk, BASE_NAME);
+        g_autofree char *map = store_machine_disk_file(machine, disk, BLOCK_MAP_NAME);
+        g_autofree char *folder = store_machine_disk_folder(machine, disk);
+        if (!store_file_remove(base, error) || !store_file_remove(map, error))
+            return FALSE;
+        if (rmdir(folder) == 0)
+            store_note(notes, "disk %s: removed its replica, no recovery point has it", disk);
+    }
+    return TRUE;
+}
+
+static gboolean apply_pending(const struct store_machine *machine, const struct manifest_disk *disk,
+                              struct block_map *map, GError **error)
+{
+    for (guint64 number = block_map_generation(map) + 1; number <= disk->generation; number++) {
+        g_autofree char *name = store_name_number(number, ".journal");
+        g_autofree char *path = store_machine_disk_file(machine, disk->name, name);
+        if (!g_file_test(path, G_FILE_TEST_EXISTS))
+            continue; /* a recovery point that did not change this disk */
+        struct map_journal *journal = map_journal_load(path, error);
+        gboolean ok = journal && map_journal_apply(journal, map, error);
+        map_journal_free(journal);
+        if (!ok)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean map_matches(const struct manifest_disk *disk, const struct block_map *map,
+                            GError **error)
+{
+    guint64 page_count;
+    if (!block_map_check(map, error))
+        return FALSE;
+    g_autofree struct block_hash *pages = block_map_load_page_hashes(map, &page_count, error);
+    if (!pages)
+        return FALSE;
+    struct block_hash root =
+        block_map_root(pages, page_count, block_map_disk_bytes(map), block_map_seed(map));
+    if (block_map_generation(map) == disk->generation &&
+        block_map_disk_bytes(map) == disk->size_bytes && block_map_seed(map) == disk->seed &&
+        block_hash_equal(&root, &disk->root_hash))
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_CORRUPT, block_map_rebuild_hint(),
+                       "block map %s does not belong to the latest recovery point of disk %s",
+                       block_map_path(map), disk->name);
+    return FALSE;
+}
+
+struct block_map *store_map_open(const struct store_machine *machine,
+                                 const struct manifest_disk *disk, GError **error)
+{
+    g_autofree char *path = store_machine_disk_file(machine, disk->name, BLOCK_MAP_NAME);
+    struct block_map *map = block_map_open(path, TRUE, error);
+    if (map && apply_pending(machine, disk, map, error) && map_matches(disk, map, error))
+        return map;
+    block_map_free(map);
+    return NULL;
+}

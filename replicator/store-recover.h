@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Brings a machine's folder to its last commit. */
+
+#include "replicator/block-map.h"
+#include "replicator/store.h"
+
+/* What recovery did, said once per thing. */
+void store_note(GPtrArray *notes, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+/* Checks that every layer that manifests name, and all below, is there in its full size; then
+ * removes what no manifest names: layers, journals and half-written files of cycles that did not
+ * commit. A base that never was committed stays: the next first cycle goes on from it. Needs the
+ * lock. Errors: corrupt (nothing is removed then), replica. */
+gboolean store_recover(struct store_machine *machine, GPtrArray *notes, GError **error);
+
+/* Removes uncommitted bases of disks other than those in names (NULL-terminated): the machine has
+ * a recovery point without them. */
+gboolean store_forget_partial_disks(struct store_machine *machine, const char *const *names,
+                                    GPtrArray *notes, GError **error);
+
+/* Opens the block map of a disk at the generation its latest manifest names, after applying the
+ * journals that a killed process left unapplied. Errors: corrupt, replica. */
+struct block_map *store_map_open(const struct store_machine *machine,
+                                 const struct manifest_disk *disk, GError **error);
+
+/* Names (owned strings, a set) of all files of the disk that manifests need. */
+GHashTable *store_needed_layers(const struct store_machine *machine, const char *disk,
+                                GError **error);
+
+/* Names of the disks that have a folder; the caller owns the array of strings. */
+GPtrArray *store_disk_folders(const struct store_machine *machine, GError **error);

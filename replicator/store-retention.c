@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Merging the lowest layer L into the base, once no recovery point is the base alone:
+ *
+ *   1. base gets L's size and content      (L hides the base where they differ: nobody sees it)
+ *   2. base is made durable
+ *   3. layers that stand on L are rebased   (base and L read the same now)
+ *   4. manifests that name L name the base
+ *   5. L and its journal are removed
+ *
+ * A kill between any two leaves every recovery point readable with its own content; the next run
+ * finds the base still unnamed and does all steps again, or, after 4, finds L unneeded at open. */
+
+#include "replicator/store-retention.h"
+#include "base/error.h"
+#include "replicator/block-map.h"
+#include "replicator/layer-reader.h"
+#include "replicator/store-file.h"
+#include "replicator/store-name.h"
+#include "replicator/store-recover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct store_pin {
+    int fd; /* -1 when the store is read-only and nothing can change under a reader */
+};
+
+static char *pin_path(const struct store_machine *machine, guint64 number)
+{
+    g_autofree char *manifest = store_machine_manifest_path(machine, number);
+    return g_strconcat(manifest, ".pin", NULL);
+}
+
+void store_pin_free(struct store_pin *pin)
+{
+    if (!pin)
+        return;
+    if (pin->fd >= 0)
+        close(pin->fd);
+    g_free(pin);
+}
+
+struct store_pin *store_pin_take(const struct store_machine *machine, guint64 number,
+                                 GError **error)
+{
+    g_autofree char *path = pin_path(machine, number);
+    g_autofree char *manifest = store_machine_manifest_path(machine, number);
+    struct stat linked;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (fd < 0 && errno != EROFS && errno != EACCES) {
+        landfall_error_set_errno(error, LANDFALL_ERROR_REPLICA, errno, NULL, "cannot pin %s",
+                                 manifest);
+        return NULL;
+    }
+    /* Retention takes the file exclusively before it removes the manifest, and the file after. */
+    if ((fd >= 0 &&
+         (flock(fd, LOCK_SH | LOCK_NB) < 0 || fstat(fd, &linked) < 0 || linked.st_nlink == 0)) ||
+        !g_file_test(manifest, G_FILE_TEST_EXISTS)) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFLICT, "choose a later recovery point",
+                           "recovery point %" G_GUINT64_FORMAT " is being removed by retention",
+                           number);
+        if (fd >= 0)
+            close(fd);
+        return NULL;
+    }
+    struct store_pin *pin = g_new0(struct store_pin, 1);
+    pin->fd = fd;
+    return pin;
+}
+
+/* Removes the manifest unless a reader has it. */
+static gboolean retire(struct store_machine *machine, const struct manifest *manifest,
+                       gboolean *ret_retired, GError **error)
+{
+    g_autofree char *pin = pin_path(machine, manifest->number);
+    g_autofree char *path = store_machine_manifest_path(machine, manifest->number);
+    g_autofree char *folder = g_path_get_dirname(path);
+    int fd = store_file_open(pin, O_RDWR | O_CREAT, error);
+    if (fd < 0)
+        return FALSE;
+    *ret_retired = flock(fd, LOCK_EX | LOCK_NB) == 0;
+    gboolean ok =
+        !*ret_retired || (store_file_remove(path, error) && store_file_remove(pin, error) &&
+                          store_folder_sync(folder, error));
+    close(fd);
+    return ok;
+}
+
+static gboolean retire_oldest(struct store_machine *machine, guint retain_count, GPtrArray *notes,
+                              GError **error)
+{
+    while (machine->manifests->len > retain_count) {
+        const struct manifest *oldest = machine->manifests->pdata[0];
+        gboolean retired;
+        if (!retire(machine, oldest, &retired, error))
+            return FALSE;
+        if (!retired) {
+            store_note(notes, "recovery point %" G_GUINT64_FORMAT " is in use: kept for now",
+                       oldest->number);
+            return TRUE;
+        }
+        g_ptr_array_remove_index(machine->manifests, 0);
+    }
+    return TRUE;
+}
+
+/* The oldest manifest that has the disk, and whether any names the base itself. */
+static const struct manifest_disk *oldest_entry(const struct store_machine *machine,
+                                                const char *disk, gboolean *ret_base_named)
+{
+    const struct manifest_disk *oldest = NULL;
+    *ret_base_named = FALSE;
+    for (guint i = machine->manifests->len; i > 0; i--) {
+        const struct manifest_disk *entry =
+            manifest_disk_find(machine->manifests->pdata[i - 1], disk);
+        if (!entry)
+            continue;
+        oldest = entry;
+        if (strcmp(entry->layer, BASE_NAME) == 0)
+            *ret_base_named = TRUE;
+    }
+    return oldest;
+}
+
+static gboolean copy_block(struct layer *layer, guint64 block, int base_fd, const char *base,
+                           void *buffer, GError **error)
+{
+    enum layer_cluster kind;
+    guint64 offset = 0, at = block * BLOCK_BYTES;
+    gsize length = block_length(layer_disk_bytes(layer), block);
+    if (!layer_lookup(layer, block, &kind, &offset, error))
+        return FALSE;
+    if (kind == LAYER_CLUSTER_ZERO)
+        return store_file_punch(base_fd, base, at, length, error);
+    return kind == LAYER_CLUSTER_ABSENT ||
+           (layer_read(layer, offset, buffer, length, error) &&
+            store_file_write(base_fd, base, buffer, length, at, error));
+}
+
+/* Steps 1 and 2. */
+static gboolean copy_layer(const char *folder, const char *name, guint64 *ret_disk_bytes,
+                           GError **error)
+{
+    g_autofree char *base = g_build_filename(folder, BASE_NAME, NULL);
+    g_autofree void *buffer = g_malloc(BLOCK_BYTES);
+    struct layer *layer = layer_open(folder, name, error);
+    int fd = layer ? store_file_open(base, O_RDWR, error) : -1;
+    gboolean ok = fd >= 0 && store_file_truncate(fd, base, layer_disk_bytes(layer), error);
+    if (ok) {
+        guint64 end = block_count(layer_disk_bytes(layer));
+        *ret_disk_bytes = layer_disk_bytes(layer);
+        for (guint64 block = layer_next_present(layer, 0); ok && block < end;
+             block = layer_next_present(layer, block + 1))
+            ok = copy_block(layer, block, fd, base, buffer, error);
+        ok = ok && fsync(fd) == 0;
+        if (!ok && error && !*error)
+            landfall_error_set_errno(error, LANDFALL_ERROR_REPLICA, errno, NULL, "cannot sync %s",
+                                     base);
+    }
+    if (fd >= 0)
+        close(fd);
+    layer_free(layer);
+    return ok;
+}
+
+/* Step 3. */
+static gboolean rebase_above(const struct store_machine *machine, const char *disk,
+                             const char *name, GError **error)
+{
+    g_autofree char *folder = store_machine_disk_folder(machine, disk);
+    g_autoptr(GHashTable) needed = store_needed_layers(machine, disk, error);
+    GHashTableIter iterator;
+    gpointer key;
+    if (!needed)
+        return FALSE;
+    g_hash_table_iter_init(&iterator, needed);
+    while (g_hash_table_iter_next(&iterator, &key, NULL)) {
+        if (strcmp(key, BASE_NAME) == 0)
+            continue;
+        struct layer *layer = layer_open(folder, key, error);
+        if (!layer)
+            return FALSE;
+        gboolean above = strcmp(layer_backing_name(layer), name) == 0;
+        layer_free(layer);
+        if (above && !layer_rebase(folder, key, BASE_NAME, "raw", error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* Step 4. */
+static gboolean rename_in_manifests(struct store_machine *machine, const char *disk,
+                                    const char *name, guint64 disk_bytes, GError **error)
+{
+    for (guint i = 0; i < machine->manifests->len; i++) {
+        struct manifest *manifest = machine->manifests->pdata[i];
+        struct manifest_disk *entry = manifest_disk_find(manifest, disk);
+        if (!entry || strcmp(entry->layer, name) != 0)
+            continue;
+        g_autofree char *path = store_machine_manifest_path(machine, manifest->number);
+        g_free(entry->layer);
+        entry->layer = g_strdup(BASE_NAME);
+        entry->layer_bytes = disk_bytes;
+        if (!manifest_write(manifest, path, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* Step 5. The block map must not need the journal any more. */
+static gboolean remove_layer(const struct store_machine *machine, const char *disk,
+                             const char *name, GError **error)
+{
+    guint64 number = 0;
+    store_name_parse_number(name, ".qcow2", &number);
+    g_autofree char *journal_name = store_name_number(number, ".journal");
+    g_autofree char *journal = store_machine_disk_file(machine, disk, journal_name);
+    g_autofree char *layer = store_machine_disk_file(machine, disk, name);
+    return store_file_remove(layer, error) && store_file_remove(journal, error);
+}
+
+/* Merges the lowest layer where that is due; *ret_merged tells whether there was one. */
+static gboolean merge_lowest(struct store_machine *machine, const char *disk, gboolean *ret_merged,
+                             GError **error)
+{
+    gboolean base_named;
+    guint64 disk_bytes = 0;
+    const struct manifest_disk *oldest = oldest_entry(machine, disk, &base_named);
+    *ret_merged = FALSE;
+    if (!oldest || base_named)
+        return TRUE;
+    g_autofree char *folder = store_machine_disk_folder(machine, disk);
+    struct layer_chain *chain = layer_chain_open(folder, oldest->layer, error);
+    if (!chain)
+        return FALSE;
+    const GPtrArray *names = layer_chain_names(chain);
+    g_autofree char *lowest = g_strdup(names->pdata[names->len - 2]);
+    layer_chain_free(chain);
+    *ret_merged = TRUE;
+    return copy_layer(folder, lowest, &disk_bytes, error) &&
+           rebase_above(machine, disk, lowest, error) &&
+           rename_in_manifests(machine, disk, lowest, disk_bytes, error) &&
+           remove_layer(machine, disk, lowest, error);
+}
+
+/* The journals that merging removes must have reached the block map. */
+static gboolean map_is_current(const struct store_machine *machine, const char *disk,
+                               GError **error)
+{
+    const struct manifest *latest = store_machine_latest_with_disk(machine, disk);
+    if (!latest)
+        return TRUE;
+    struct block_map *map = store_map_open(machine, manifest_disk_find(latest, disk), error);
+    block_map_free(map);
+    return map != NULL;
+}
+
+gboolean store_retain(struct store_machine *machine, guint retain_count, GPtrArray *notes,
+                      GError **error)
+{
+    g_assert(machine->lock && retain_count >= 1);
+    g_autoptr(GPtrArray) disks = store_disk_folders(machine, error);
+    if (!disks || !retire_oldest(machine, retain_count, notes, error))
+        return FALSE;
+    for (guint i = 0; i < disks->len; i++) {
+        const char *disk = disks->pdata[i];
+        gboolean merged = TRUE, base_named;
+        if (!oldest_entry(machine, disk, &base_named) || base_named)
+            continue;
+        if (!map_is_current(machine, disk, error))
+            return FALSE;
+        while (merged)
+            if (!merge_lowest(machine, disk, &merged, error)) {
+                g_prefix_error(error, "disk %s: ", disk);
+                return FALSE;
+            }
+    }
+    return TRUE;
+}

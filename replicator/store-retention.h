@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Retention: the oldest recovery points go, and the layers they leave unnamed are merged downwards
+ * into the base. Readers pin a recovery point while they use it. */
+
+#include "replicator/store.h"
+
+/* Keeps the newest retain_count recovery points (at least 1), stopping at the oldest that is
+ * pinned, then merges. Every step may be killed and done again. Needs the lock. notes may be NULL.
+ */
+gboolean store_retain(struct store_machine *machine, guint retain_count, GPtrArray *notes,
+                      GError **error);
+
+/* A recovery point held by a reader: until freed, or until the process ends, retention passes it
+ * over. NULL with an error when the recovery point has gone, or cannot be held. */
+struct store_pin;
+struct store_pin *store_pin_take(const struct store_machine *machine, guint64 number,
+                                 GError **error);
+void store_pin_free(struct store_pin *pin);

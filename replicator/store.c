@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "replicator/store.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "replicator/store-file.h"
+#include "replicator/store-name.h"
+#include "replicator/store-recover.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define STORE_FILE "store.json"
+#define MACHINE_FILE "machine.json"
+#define MANIFESTS_FOLDER "recovery-points"
+#define DISKS_FOLDER "disks"
+#define LOCK_FILE "lock"
+#define STORE_FORMAT "landfall-store"
+#define STORE_VERSION 1u
+#define STORE_ID_DIGITS 12u
+#define SMALL_FILE_BYTES_MAX (16u << 20)
+#define LOCK_WAIT_MS 10000u
+
+/* --- the store's own file ------------------------------------------------------------------------
+ */
+
+static gboolean store_file_create(const char *path, GError **error)
+{
+    g_autofree char *uuid = g_uuid_string_random();
+    g_autoptr(JsonObject) object = json_object_new();
+    g_autofree char *id = g_strdup_printf("%.8s%.4s", uuid, uuid + 9);
+    json_object_set_string_member(object, "format", STORE_FORMAT);
+    json_object_set_int_member(object, "version", STORE_VERSION);
+    json_object_set_string_member(object, "id", id);
+    g_autofree char *text = json_object_to_text(object, TRUE);
+    return store_file_replace(path, text, strlen(text), error);
+}
+
+static char *store_id_load(const char *path, GError **error)
+{
+    gsize length;
+    const char *format, *id;
+    guint64 version;
+    g_autofree char *text = store_file_load(path, SMALL_FILE_BYTES_MAX, &length, error);
+    if (!text)
+        return NULL;
+    g_autoptr(JsonObject) object =
+        json_parse_object(text, length, path, LANDFALL_ERROR_CORRUPT, error);
+    if (!object || !json_member_string(object, "format", LANDFALL_ERROR_CORRUPT, &format, error) ||
+        !json_member_uint(object, "version", LANDFALL_ERROR_CORRUPT, &version, error) ||
+        !json_member_string(object, "id", LANDFALL_ERROR_CORRUPT, &id, error)) {
+        g_prefix_error(error, "store file %s: ", path);
+        return NULL;
+    }
+    if (strcmp(format, STORE_FORMAT) != 0 || version != STORE_VERSION) {
+        landfall_error_set(error, LANDFALL_ERROR_UNSUPPORTED,
+                           "use the Landfall that wrote this store, or a later one",
+                           "%s has format %s version %" G_GUINT64_FORMAT
+                           ", this program knows %s version %u",
+                           path, format, version, STORE_FORMAT, STORE_VERSION);
+        return NULL;
+    }
+    if (strlen(id) != STORE_ID_DIGITS || !store_name_is_safe(id)) {
+        landfall_error_set(error, LANDFALL_ERROR_CORRUPT, NULL, "%s: member 'id' cannot be", path);
+        return NULL;
+    }
+    return g_strdup(id);
+}
+
+/* A folder with other things in it becomes no store: a mistyped path must not fill a home. */
+static gboolean folder_is_empty(const char *path, gboolean *ret_empty, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    g_autoptr(GDir) folder = g_dir_open(path, 0, &cause);
+    if (!folder) {
+        landfall_error_set(error, LANDFALL_ERROR_REPLICA, NULL, "cannot read the store: %s",
+                           cause->message);
+        return FALSE;
+    }
+    const char *name = g_dir_read_name(folder);
+    /* A process killed while it made the store leaves the second name behind. */
+    while (name && (strcmp(name, "lost+found") == 0 || strcmp(name, STORE_FILE ".tmp") == 0))
+        name = g_dir_read_name(folder);
+    *ret_empty = name == NULL;
+    return TRUE;
+}
+
+static gboolean store_create(const char *path, const char *file, GError **error)
+{
+    gboolean empty;
+    if (!store_folder_create(path, error) || !folder_is_empty(path, &empty, error))
+        return FALSE;
+    if (!empty) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG,
+                           "name an empty or a new folder, or an existing store",
+                           "%s is not a Landfall store and not empty", path);
+        return FALSE;
+    }
+    return store_file_create(file, error);
+}
+
+struct store *store_open(const char *path, gboolean create, GError **error)
+{
+    g_autofree char *absolute = g_canonicalize_filename(path, NULL);
+    g_autofree char *file = g_build_filename(absolute, STORE_FILE, NULL);
+    if (g_file_test(absolute, G_FILE_TEST_EXISTS) && !g_file_test(absolute, G_FILE_TEST_IS_DIR)) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, "name a folder",
+                           "store %s is not a folder", absolute);
+        return NULL;
+    }
+    if (!g_file_test(file, G_FILE_TEST_EXISTS)) {
+        if (create && !store_create(absolute, file, error))
+            return NULL;
+        if (!create) {
+            landfall_error_set(error, LANDFALL_ERROR_CONFIG,
+                               "name the folder that was given to landfall cycle --store",
+                               "%s is not a Landfall store", absolute);
+            return NULL;
+        }
+    }
+    g_autofree char *id = store_id_load(file, error);
+    if (!id)
+        return NULL;
+    struct store *store = g_new0(struct store, 1);
+    store->path = g_steal_pointer(&absolute);
+    store->id = g_steal_pointer(&id);
+    return store;
+}
+
+void store_free(struct store *store)
+{
+    if (!store)
+        return;
+    g_free(store->path);
+    g_free(store->id);
+    g_free(store);
+}
+
+static int compare_strings(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+GPtrArray *store_list_machines(const struct store *store, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    g_autoptr(GDir) folder = g_dir_open(store->path, 0, &cause);
+    if (!folder) {
+        landfall_error_set(error, LANDFALL_ERROR_REPLICA, NULL, "cannot read the store: %s",
+                           cause->message);
+        return NULL;
+    }
+    GPtrArray *keys = g_ptr_array_new_with_free_func(g_free);
+    for (const char *name; (name = g_dir_read_name(folder));) {
+        g_autofree char *manifests = g_build_filename(store->path, name, MANIFESTS_FOLDER, NULL);
+        if (store_name_is_safe(name) && g_file_test(manifests, G_FILE_TEST_IS_DIR))
+            g_ptr_array_add(keys, g_strdup(name));
+    }
+    g_ptr_array_sort(keys, compare_strings);
+    return keys;
+}
+
+/* --- one machine ---------------------------------------------------------------------------------
+ */
+
+char *store_machine_disk_folder(const struct store_machine *machine, const char *disk)
+{
+    return g_build_filename(machine->path, DISKS_FOLDER, disk, NULL);
+}
+
+char *store_machine_disk_file(const struct store_machine *machine, const char *disk,
+                              const char *file)
+{
+    return g_build_filename(machine->path, DISKS_FOLDER, disk, file, NULL);
+}
+
+char *store_machine_manifest_path(const struct store_machine *machine, guint64 number)
+{
+    g_autofree char *name = store_name_number(number, ".json");
+    return g_build_filename(machine->path, MANIFESTS_FOLDER, name, NULL);
+}
+
+struct manifest *store_machine_latest(const struct store_machine *machine)
+{
+    guint count = machine->manifests->len;
+    return count ? machine->manifests->pdata[count - 1] : NULL;
+}
+
+struct manifest *store_machine_find(const struct store_machine *machine, guint64 number)
+{
+    for (guint i = 0; i < machine->manifests->len; i++) {
+        struct manifest *manifest = machine->manifests->pdata[i];
+        if (manifest->number == number)
+            return manifest;
+    }
+    return NULL;
+}
+
+struct manifest *store_machine_latest_with_disk(const struct store_machine *machine,
+                                                const char *disk)
+{
+    for (guint i = machine->manifests->len; i > 0; i--) {
+        struct manifest *manifest = machine->manifests->pdata[i - 1];
+        if (manifest_disk_find(manifest, disk))
+            return manifest;
+    }
+    return NULL;
+}
+
+static int compare_manifests(gconstpointer a, gconstpointer b)
+{
+    const struct manifest *x = *(struct manifest *const *)a, *y = *(struct manifest *const *)b;
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static gboolean manifests_load(struct store_machine *machine, GError **error)
+{
+    g_autofree char *path = g_build_filename(machine->path, MANIFESTS_FOLDER, NULL);
+    g_autoptr(GError) cause = NULL;
+    g_autoptr(GDir) folder = g_dir_open(path, 0, &cause);
+    if (!folder) {
+        landfall_error_set(error, LANDFALL_ERROR_REPLICA, NULL, "cannot read recovery points: %s",
+                           cause->message);
+        return FALSE;
+    }
+    for (const char *name; (name = g_dir_read_name(folder));) {
+        guint64 number;
+        if (!store_name_parse_number(name, ".json", &number))
+            continue;
+        g_autofree char *file = g_build_filename(path, name, NULL);
+        struct manifest *manifest = manifest_load(file, error);
+        if (!manifest)
+            return FALSE;
+        g_ptr_array_add(machine->manifests, manifest);
+        if (manifest->number != number || strcmp(manifest->machine, machine->key) != 0) {
+            landfall_error_set(error, LANDFALL_ERROR_CORRUPT, "put the file back where it belongs",
+                               "manifest %s is that of recovery point %" G_GUINT64_FORMAT
+                               " of machine %s",
+                               file, manifest->number, manifest->machine);
+            return FALSE;
+        }
+    }
+    g_ptr_array_sort(machine->manifests, compare_manifests);
+    return TRUE;
+}
+
+static gboolean machine_folders_create(const struct store_machine *machine, GError **error)
+{
+    g_autofree char *manifests = g_build_filename(machine->path, MANIFESTS_FOLDER, NULL);
+    g_autofree char *disks = g_build_filename(machine->path, DISKS_FOLDER, NULL);
+    return store_folder_create(machine->path, error) && store_folder_create(disks, error) &&
+           store_folder_create(manifests, error);
+}
+
+static gboolean machine_prepare(struct store_machine *machine, enum store_mode mode,
+                                GPtrArray *recovered, GError **error)
+{
+    if (mode == STORE_READ) {
+        if (!g_file_test(machine->path, G_FILE_TEST_IS_DIR)) {
+            landfall_error_set(error, LANDFALL_ERROR_CONFIG,
+                               "landfall store list shows the machines",
+                               "the store has no machine '%s'", machine->key);
+            return FALSE;
+        }
+        return manifests_load(machine, error);
+    }
+    g_autofree char *lock = g_build_filename(machine->path, LOCK_FILE, NULL);
+    if (!machine_folders_create(machine, error))
+        return FALSE;
+    machine->lock = store_lock_take(lock, LOCK_WAIT_MS, error);
+    return machine->lock && manifests_load(machine, error) &&
+           store_recover(machine, recovered, error);
+}
+
+struct store_machine *store_machine_open(const struct store *store, const char *key,
+                                         enum store_mode mode, GPtrArray *recovered, GError **error)
+{
+    if (!store_name_is_safe(key)) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG,
+                           "use letters, digits, '.', '_' and '-', not starting with a dot",
+                           "'%s' cannot be the name of a machine's folder", key);
+        return NULL;
+    }
+    struct store_machine *machine = g_new0(struct store_machine, 1);
+    machine->key = g_strdup(key);
+    machine->path = g_build_filename(store->path, key, NULL);
+    machine->manifests = g_ptr_array_new_with_free_func((GDestroyNotify)manifest_free);
+    if (machine_prepare(machine, mode, recovered, error))
+        return machine;
+    store_machine_free(machine);
+    return NULL;
+}
+
+void store_machine_free(struct store_machine *machine)
+{
+    if (!machine)
+        return;
+    store_lock_free(machine->lock);
+    g_ptr_array_unref(machine->manifests);
+    g_free(machine->key);
+    g_free(machine->path);
+    g_free(machine);
+}
+
+/* The machine's name as machine.json has it; NULL where there is none to be had. */
+static char *machine_name(const struct store *store, const char *key)
+{
+    g_autofree char *path = g_build_filename(store->path, key, MACHINE_FILE, NULL);
+    gsize length;
+    const char *name = NULL;
+    g_autofree char *text = store_file_load(path, SMALL_FILE_BYTES_MAX, &length, NULL);
+    g_autoptr(JsonObject) object =
+        text ? json_parse_object(text, length, path, LANDFALL_ERROR_CORRUPT, NULL) : NULL;
+    if (object)
+        json_optional_string(object, "name", LANDFALL_ERROR_CORRUPT, &name, NULL);
+    return g_strdup(name);
+}
+
+char *store_machine_resolve(const struct store *store, const char *name_or_key, GError **error)
+{
+    g_autoptr(GPtrArray) keys = store_list_machines(store, error);
+    g_autofree char *found = NULL;
+    if (!keys)
+        return NULL;
+    for (guint i = 0; i < keys->len; i++) {
+        const char *key = keys->pdata[i];
+        g_autofree char *name = machine_name(store, key);
+        if (strcmp(key, name_or_key) == 0)
+            return g_strdup(key);
+        if (g_strcmp0(name, name_or_key) != 0)
+            continue;
+        if (found) {
+            landfall_error_set(error, LANDFALL_ERROR_CONFIG, "give the UUID instead",
+                               "the store has more than one machine called '%s'", name_or_key);
+            return NULL;
+        }
+        found = g_strdup(key);
+    }
+    if (!found)
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, "landfall store list shows the machines",
+                           "the store has no machine '%s'", name_or_key);
+    return g_steal_pointer(&found);
+}
+
+gboolean store_machine_describe(const struct store_machine *machine, JsonObject *object,
+                                GError **error)
+{
+    g_autofree char *path = g_build_filename(machine->path, MACHINE_FILE, NULL);
+    g_autofree char *text = json_object_to_text(object, TRUE);
+    return store_file_replace(path, text, strlen(text), error);
+}
