@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* A lane: one thread with its own NBD connections, its own way into the replica and a fixed pool of
+ * buffers. Lanes of a disk share one atomic index over the requests of the extent list, and
+ * nothing else that changes but counters and the first error. */
+
+#include "replicator/nbd-source.h"
+#include "replicator/rate-limit.h"
+#include "replicator/replica.h"
+
+#define LANE_CONNECTIONS_MAX 2u
+#define LANE_DEPTH_MAX 16u /* requests in flight on one connection */
+
+/* Bytes and blocks done so far; each is added to atomically. */
+struct lane_counters {
+    guint64 done_bytes; /* candidates whose content is in the replica */
+    guint64 read_bytes;
+    guint64 sent_bytes;
+    guint64 changed_blocks;
+    guint64 zero_blocks;
+};
+
+/* What the lanes of one disk work on. */
+struct lane_job {
+    /* Set once, before the first lane runs. */
+    const struct nbd_source *source;
+    const struct extent_list *extents;
+    const struct replica_ops *ops;
+    struct replica *replica;
+    struct block_map *map; /* what the replica holds */
+    guint64 disk_bytes;    /* of the source; the map may still have another size */
+    gboolean in_place;     /* a first cycle: changes go into the map at once */
+    gsize request_bytes;   /* largest read the server takes */
+    struct rate_limit *limit;
+    const gint *cancelled;
+    struct lane_counters *counters;
+
+    /* Atomic. */
+    guint64 next_request;
+    gint stopped; /* a lane failed: the others end */
+
+    /* Under lock. */
+    GMutex lock;
+    GError *error; /* the first */
+};
+
+void lane_job_init(struct lane_job *job);
+void lane_job_clear(struct lane_job *job);
+
+/* Runs one lane to its end in the calling thread, over connection_count connections (borrowed; of
+ * no use after a failure). Adds the changed blocks to changes (struct block_change, unordered);
+ * with in_place, none. Returns FALSE when this lane failed; the first error is in job->error. */
+gboolean lane_run(struct lane_job *job, struct nbd_handle **connections, guint connection_count,
+                  GArray *changes);

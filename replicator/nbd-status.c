@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Listing block status. A server walks its tables for each request, so the listing is cut into
+ * chunks of nearly 2 GiB and several are kept in flight; each chunk collects its own answer, and
+ * the answers are joined in order. */
+
+#include "base/error.h"
+#include "replicator/block-hash.h"
+#include "replicator/nbd-source.h"
+
+#include <string.h>
+
+/* Below 2 GiB, which some servers cannot do, and whole blocks. */
+#define CHUNK_BYTES ((2ull << 30) - BLOCK_BYTES)
+#define IN_FLIGHT 16u
+#define POLL_MS 100
+
+struct chunk {
+    guint64 position; /* answered up to here */
+    guint64 end;
+    GArray *extents; /* struct status_extent */
+    struct listing *listing;
+    guint64 asked_at; /* position when the request in flight was sent */
+};
+
+struct listing {
+    const struct nbd_source *source;
+    struct nbd_handle *handle;
+    const char *context;
+    GPtrArray *chunks; /* struct chunk */
+    guint next_chunk;  /* the first that was not started */
+    guint in_flight;
+    GQueue again; /* chunks whose answer covered only a part */
+    gboolean failed;
+};
+
+static void chunk_free(struct chunk *chunk)
+{
+    g_array_unref(chunk->extents);
+    g_free(chunk);
+}
+
+static int take_extents(void *data, const char *context, uint64_t offset, uint32_t *entries,
+                        size_t entry_count, int *error)
+{
+    struct chunk *chunk = data;
+    (void)error;
+    if (strcmp(context, chunk->listing->context) != 0 || offset != chunk->position)
+        return 0;
+    for (size_t i = 0; i + 1 < entry_count && chunk->position < chunk->end; i += 2) {
+        guint64 length = MIN(entries[i], chunk->end - chunk->position);
+        struct status_extent extent = {chunk->position, length, entries[i + 1]};
+        g_array_append_val(chunk->extents, extent);
+        chunk->position += length;
+    }
+    return 0;
+}
+
+/* Runs inside libnbd: it may only note what happened. */
+static int chunk_answered(void *data, int *error)
+{
+    struct chunk *chunk = data;
+    struct listing *listing = chunk->listing;
+    listing->in_flight--;
+    if (*error || chunk->position == chunk->asked_at)
+        listing->failed = TRUE;
+    else if (chunk->position < chunk->end)
+        g_queue_push_tail(&listing->again, chunk);
+    return 1;
+}
+
+static gboolean send_chunk(struct listing *listing, struct chunk *chunk)
+{
+    nbd_extent_callback extents = {.callback = take_extents, .user_data = chunk};
+    nbd_completion_callback completion = {.callback = chunk_answered, .user_data = chunk};
+    chunk->asked_at = chunk->position;
+    listing->in_flight++;
+    if (nbd_aio_block_status(listing->handle, chunk->end - chunk->position, chunk->position,
+                             extents, completion, 0) >= 0)
+        return TRUE;
+    listing->in_flight--;
+    return FALSE;
+}
+
+static gboolean send_more(struct listing *listing)
+{
+    while (listing->in_flight < IN_FLIGHT && !listing->failed) {
+        struct chunk *chunk = g_queue_pop_head(&listing->again);
+        if (!chunk && listing->next_chunk < listing->chunks->len)
+            chunk = listing->chunks->pdata[listing->next_chunk++];
+        if (!chunk)
+            return TRUE;
+        if (!send_chunk(listing, chunk))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean run_listing(struct listing *listing, const gint *cancelled, GError **error)
+{
+    for (;;) {
+        if (g_atomic_int_get(cancelled)) {
+            landfall_error_set(error, LANDFALL_ERROR_CANCELLED, NULL, "cancelled");
+            return FALSE;
+        }
+        if (!send_more(listing) || listing->failed)
+            break;
+        if (listing->in_flight == 0)
+            return TRUE;
+        if (nbd_poll(listing->handle, POLL_MS) < 0)
+            break;
+    }
+    nbd_source_error(listing->source, "list the block status of", error);
+    return FALSE;
+}
+
+static void cut_range(struct listing *listing, const struct status_range *range)
+{
+    guint64 end = range->offset_bytes + range->length_bytes;
+    for (guint64 at = range->offset_bytes; at < end; at += CHUNK_BYTES) {
+        struct chunk *chunk = g_new0(struct chunk, 1);
+        chunk->position = at;
+        chunk->end = MIN(at + CHUNK_BYTES, end);
+        chunk->extents = g_array_new(FALSE, FALSE, sizeof(struct status_extent));
+        chunk->listing = listing;
+        g_ptr_array_add(listing->chunks, chunk);
+    }
+}
+
+GArray *nbd_source_status(const struct nbd_source *source, struct nbd_handle **handle,
+                          const char *context, const struct status_range *ranges, gsize range_count,
+                          const gint *cancelled, GError **error)
+{
+    struct listing listing = {.source = source, .handle = *handle, .context = context};
+    GArray *extents = NULL;
+    listing.chunks = g_ptr_array_new_with_free_func((GDestroyNotify)chunk_free);
+    g_queue_init(&listing.again);
+    for (gsize i = 0; i < range_count; i++)
+        cut_range(&listing, &ranges[i]);
+    if (run_listing(&listing, cancelled, error)) {
+        extents = g_array_new(FALSE, FALSE, sizeof(struct status_extent));
+        for (guint i = 0; i < listing.chunks->len; i++) {
+            const struct chunk *chunk = listing.chunks->pdata[i];
+            g_array_append_vals(extents, chunk->extents->data, chunk->extents->len);
+        }
+    } else {
+        nbd_close(*handle);
+        *handle = NULL;
+    }
+    g_ptr_array_unref(listing.chunks);
+    g_queue_clear(&listing.again);
+    return extents;
+}
