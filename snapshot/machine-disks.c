@@ -70,6 +70,8 @@ static struct machine_disk *disk_parse(xmlDocPtr document, xmlNodePtr node)
     disk->public.unsupported_reason =
         g_strdup(unsupported_reason(document, node, type, device ? device : "disk"));
     disk->read_only = has(document, node, "readonly");
+    disk->public.removable = g_strcmp0(device, "cdrom") == 0 || g_strcmp0(device, "floppy") == 0 ||
+                             !has(document, node, "source");
     if (!disk->public.name)
         disk->public.name = g_strdup("");
     if (!disk->public.format)

@@ -22,6 +22,7 @@ struct snapshot_machine_disk {
     char *source;             /* path, device or network name, for people */
     guint64 size_bytes;       /* virtual size; 0 when it cannot be known before the snapshot */
     char *unsupported_reason; /* why it cannot be snapshotted (cdrom, empty, passthrough), or NULL */
+    gboolean removable;       /* an optical, floppy or empty drive: the machine is whole without it */
     char *no_bitmap_cause;    /* why it can have no persistent bitmap ("format-without-bitmaps"), or NULL */
 };
 
