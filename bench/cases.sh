@@ -154,3 +154,25 @@ case_tls() {
     plain_pid=
     check_base
 }
+
+# --- parallel: ten first cycles at once, and one after the other --------------------------------
+ten_machines() {
+    command=(bash -c 'for machine in {1..10}; do
+        landfall-replicate --store "$0" --machine "bench-$machine" --disk "vda=$1" &
+        [ -z "$2" ] || wait $! || exit 1
+    done
+    for job in $(jobs -p); do wait "$job" || exit 1; done' "$work/store" "$uri" "$1")
+}
+before_landfall_at_once() { fresh_output; }
+command_landfall_at_once() { ten_machines ''; }
+before_landfall_one_by_one() { fresh_output; }
+command_landfall_one_by_one() { ten_machines one; }
+
+case_parallel() {
+    gendisk create "$work/small.raw" $((size_mib / 8)) 5 || die 'gendisk failed'
+    start_server nbdkit "$work/small.raw"
+    interleave parallel nbdkit "$(allocated_gib "$work/small.raw" | awk '{print $1 * 10}')" \
+        landfall_at_once landfall_one_by_one
+    stop_server
+    rm -f "$work/small.raw"
+}

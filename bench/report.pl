@@ -15,6 +15,7 @@ my %title = (
     'bitmap' => 'Bitmap delta: scattered 64 KiB blocks, named by a dirty bitmap',
     'size' => 'The same 64 MiB delta on a 10 GiB and on a 1 TiB disk',
     'tls' => 'Hash scan over TLS (PSK); nbdcopy_plain reads without TLS',
+    'parallel' => 'Ten first cycles at once, against one after the other',
 );
 
 sub read_rows {
@@ -110,8 +111,8 @@ for my $group (@groups) {
                 $required = "$target->[3] " . ($got <= $target->[3] ? 'met' : '**missed**');
                 $goal = "$target->[4] " . ($got <= $target->[4] ? 'met' : 'missed');
             }
-            # The chart is about peers; the disk of another size is none.
-            if ($case ne "size") {
+            # The chart is about peers, and Landfall is none of its own.
+            if ($tool !~ /^landfall/) {
                 my @sorted = sort { $a <=> $b } @ratios;
                 printf $data "\"%s, %s: %s\"\t%.4f\t%.4f\t%.4f\n", $case, $source,
                     $tool =~ tr{_}{ }r, median(@ratios), $sorted[0], $sorted[-1];

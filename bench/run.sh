@@ -10,15 +10,21 @@ bench=$(cd "$(dirname "$0")" && pwd)
 mode=${1:-quick}
 shift
 cases=("${@:-}")
-[ -n "${cases[0]}" ] || cases=(full_copy hash_scan bitmap size tls)
 case $mode in
-quick) size_mib=1024 rounds=3 dirty_blocks=256 kinds=(nbdkit qemu-qcow2) ;;
-full) size_mib=8192 rounds=${BENCH_ROUNDS:-5} dirty_blocks=1024 kinds=(nbdkit qemu-raw qemu-qcow2) ;;
+quick)
+    size_mib=1024 rounds=3 dirty_blocks=256 kinds=(nbdkit qemu-qcow2)
+    some=(full_copy hash_scan bitmap size)
+    ;;
+full)
+    size_mib=8192 rounds=${BENCH_ROUNDS:-5} dirty_blocks=1024 kinds=(nbdkit qemu-raw qemu-qcow2)
+    some=(full_copy hash_scan bitmap size tls parallel)
+    ;;
 *)
-    echo 'usage: run.sh quick|full [full_copy|hash_scan|bitmap|size|tls]…' >&2
+    echo 'usage: run.sh quick|full [full_copy|hash_scan|bitmap|size|tls|parallel]…' >&2
     exit 2
     ;;
 esac
+[ -n "${cases[0]}" ] || cases=("${some[@]}")
 
 die() {
     echo "bench: $*" >&2
