@@ -110,6 +110,8 @@ spoil appliance/x.c 'void f(void) { exit(1); }'
 rejects banned 'never end the program' 'exit in a room'
 spoil tests/unit/x.c 'void f(void) { usleep(1); }'
 rejects banned 'wait for the event' 'usleep in a test'
+spoil snapshot/x.c 'void f(void) { signal(SIGTERM, on_signal); }'
+rejects banned 'sigaction' 'signal with a handler'
 spoil base/x.c 'typedef struct thing thing;'
 rejects banned 'no typedef' 'a struct typedef'
 clean_tree
@@ -117,7 +119,7 @@ cat >replicator/fine.c <<'END'
 /* strcpy(a, b) in a comment, and system("x") too */
 int f(void) { return open(path, O_RDONLY | O_CREAT |
                           O_CLOEXEC, 0600); }
-void g(void) { ops->free(x); my_strcpy(a, b); thing.exit(1); f("abort()"); } // gets(x)
+void g(void) { ops->free(x); my_strcpy(a, b); thing.exit(1); signal(SIGPIPE, SIG_IGN); f("abort()"); } // gets(x)
 END
 report=$(run_check banned)
 point $? 'banned accepts comments, strings, members and longer names'
