@@ -139,6 +139,11 @@ is "a discard makes a hole" \
     "$(qemu-img map -U -f raw --output=json --start-offset=4194304 --max-length=1048576 \
         "$KIT_TMP/sda.raw" | tr -d ' \n' | grep -o '"data":[a-z]*')" '"data":false'
 
+libvirtd_stop
+ok "without libvirtd the guest goes on" guest_wait_more_acked writer 30 20
+libvirtd_start
+is "libvirtd finds it again" "$(guest_state writer)" running
+
 last=$(guest_stop_writing writer)
 copy stopped
 ok "stopped: known to the record" check stopped --at-least "$last" --at-most "$last"

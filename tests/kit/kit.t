@@ -46,6 +46,10 @@ passes_test "a skipped test" 'requires no-such-command' 'done_testing'
 like "a skipped test says so" "$output" "no-such-command is not installed"
 passes_test "a skipped check" 'skip "one" "not here"' 'done_testing'
 
+passes_test "a program that tests nothing" 'no_tests' 'echo "1..0 # SKIP"'
+run env TMPDIR="$KIT_TMP/inner" bash -c ". $KIT_TOP/tests/kit/kit.sh; no_tests; exit 3"
+is "a program that tests nothing has its own status" "$status" 3
+
 fails_test "a check that fails" 'ok "false" false' 'done_testing'
 fails_test "text that differs" 'is "text" a b' 'done_testing'
 fails_test "text unlike the pattern" 'like "text" a b' 'done_testing'
