@@ -4,17 +4,6 @@
  * others come last, because meeting them must not keep ours from being cleaned. */
 #include "snapshot/snapshot-private.h"
 
-static gboolean clean_freeze(struct snapshot_machine *machine, const char *store_id,
-                             GPtrArray *removed, GError **error)
-{
-    gboolean thawed = FALSE;
-    if (!snapshot_thaw_stale(machine, store_id, &thawed, error))
-        return FALSE;
-    if (thawed)
-        g_ptr_array_add(removed, g_strdup("thawed the guest's file systems"));
-    return TRUE;
-}
-
 static gboolean clean_job(struct snapshot_machine *machine, const char *store_id,
                           GPtrArray *removed, GError **error)
 {
@@ -134,8 +123,8 @@ gboolean snapshot_machine_clean(struct snapshot_machine *machine, const char *st
     if (!snapshot_store_id_check(store_id, error) || !snapshot_machine_revive(machine, error))
         return FALSE;
     g_autoptr(GPtrArray) removed = g_ptr_array_new_with_free_func(g_free);
-    if (!clean_freeze(machine, store_id, removed, error) ||
-        !clean_job(machine, store_id, removed, error))
+    snapshot_thaw_stale(machine, store_id, removed);
+    if (!clean_job(machine, store_id, removed, error))
         return FALSE;
     g_autoptr(GPtrArray) names = snapshot_checkpoint_list(machine, error);
     if (!names)

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define AGENT_NAME "org.qemu.guest_agent.0"
+#define STALE_THAW_DEADLINE_MS 5000
 
 struct freeze {
     /* Set before the thread starts, never changed. */
@@ -21,6 +22,7 @@ struct freeze {
     char *store_id;
     gint64 deadline_us;
     GThread *thread;
+    gboolean sure; /* the agent confirmed the freeze */
 
     GMutex lock;
     GCond changed;
@@ -56,6 +58,18 @@ static gboolean guest_runs(struct snapshot_machine *machine)
     return virDomainGetState(machine->domain, &state, NULL, 0) == 0 && state == VIR_DOMAIN_RUNNING;
 }
 
+static gboolean thaw_now(struct freeze *freeze)
+{
+    g_autofree char *failure = NULL;
+    if (virDomainFSThaw(freeze->domain, NULL, 0, 0) < 0)
+        failure = g_strdup(snapshot_libvirt_message());
+    g_mutex_lock(&freeze->lock);
+    g_free(freeze->failure);
+    freeze->failure = g_strdup(failure);
+    g_mutex_unlock(&freeze->lock);
+    return !failure;
+}
+
 static gpointer watch(gpointer data)
 {
     struct freeze *freeze = data;
@@ -69,11 +83,8 @@ static gpointer watch(gpointer data)
         freeze->too_late = TRUE;
     }
     g_mutex_unlock(&freeze->lock);
-    if (!mine || virDomainFSThaw(freeze->domain, NULL, 0, 0) >= 0)
-        return NULL;
-    g_mutex_lock(&freeze->lock);
-    freeze->failure = g_strdup(snapshot_libvirt_message());
-    g_mutex_unlock(&freeze->lock);
+    if (mine)
+        thaw_now(freeze);
     return NULL;
 }
 
@@ -90,7 +101,7 @@ static void unlimit_agent(struct snapshot_machine *machine)
 }
 
 static struct freeze *watch_start(struct snapshot_machine *machine, const char *store_id,
-                                  gint64 deadline_us)
+                                  gint64 deadline_us, gboolean sure)
 {
     struct freeze *freeze = g_new0(struct freeze, 1);
     freeze->machine = machine;
@@ -98,25 +109,30 @@ static struct freeze *watch_start(struct snapshot_machine *machine, const char *
     virDomainRef(freeze->domain);
     freeze->store_id = g_strdup(store_id);
     freeze->deadline_us = deadline_us;
+    freeze->sure = sure;
     g_mutex_init(&freeze->lock);
     g_cond_init(&freeze->changed);
     freeze->thread = g_thread_new("thaw-watch", watch, freeze);
     return freeze;
 }
 
+/* Whether there is an agent to ask, in a guest that can answer. */
+static gboolean agent_can_answer(struct snapshot_machine *machine, GPtrArray *warnings)
+{
+    if (!guest_runs(machine))
+        return FALSE;
+    enum agent_state agent = agent_state(machine);
+    if (agent == AGENT_SILENT)
+        g_ptr_array_add(warnings, g_strdup("file systems were not frozen: the guest agent is not "
+                                           "running in the guest"));
+    return agent == AGENT_CONNECTED;
+}
+
 struct freeze *snapshot_freeze(struct snapshot_machine *machine, const char *store_id,
                                unsigned deadline_ms, GPtrArray *warnings)
 {
-    if (!guest_runs(machine))
+    if (!agent_can_answer(machine, warnings))
         return NULL;
-    enum agent_state agent = agent_state(machine);
-    if (agent == AGENT_NONE)
-        return NULL;
-    if (agent == AGENT_SILENT) {
-        g_ptr_array_add(warnings, g_strdup("file systems were not frozen: the guest agent is not "
-                                           "running in the guest"));
-        return NULL;
-    }
     gint64 deadline_us = g_get_monotonic_time() + (gint64)deadline_ms * G_TIME_SPAN_MILLISECOND;
     g_autoptr(GError) problem = NULL;
     /* Without the marker nobody would thaw the guest if we died now. */
@@ -127,15 +143,29 @@ struct freeze *snapshot_freeze(struct snapshot_machine *machine, const char *sto
     }
     limit_agent(machine, deadline_ms);
     if (virDomainFSFreeze(machine->domain, NULL, 0, 0) >= 0)
-        return watch_start(machine, store_id, deadline_us);
+        return watch_start(machine, store_id, deadline_us, TRUE);
 
+    int code = virGetLastErrorCode();
     g_ptr_array_add(warnings, g_strdup_printf("file systems could not be frozen: %s",
                                               snapshot_libvirt_message()));
-    /* An agent that answers late may have frozen some of them after all. */
-    virDomainFSThaw(machine->domain, NULL, 0, 0);
+    /* An agent that does not answer in time may freeze them yet: it gets a thaw like any other. One
+     * that says no has frozen nothing, or what it was told by somebody else. */
+    if (code == VIR_ERR_AGENT_UNRESPONSIVE || code == VIR_ERR_AGENT_UNSYNCED ||
+        code == VIR_ERR_OPERATION_TIMEOUT)
+        return watch_start(machine, store_id, deadline_us, FALSE);
     unlimit_agent(machine);
     snapshot_marker_remove(machine, MARKER_FROZEN, store_id, NULL);
     return NULL;
+}
+
+static void freeze_free(struct freeze *freeze)
+{
+    virDomainFree(freeze->domain);
+    g_mutex_clear(&freeze->lock);
+    g_cond_clear(&freeze->changed);
+    g_free(freeze->store_id);
+    g_free(freeze->failure);
+    g_free(freeze);
 }
 
 gboolean snapshot_thaw(struct freeze *freeze, GPtrArray *warnings)
@@ -147,52 +177,42 @@ gboolean snapshot_thaw(struct freeze *freeze, GPtrArray *warnings)
     freeze->thawing = TRUE;
     g_cond_signal(&freeze->changed);
     g_mutex_unlock(&freeze->lock);
-
-    if (mine && virDomainFSThaw(freeze->domain, NULL, 0, 0) < 0)
-        freeze->failure = g_strdup(snapshot_libvirt_message());
+    if (mine)
+        thaw_now(freeze);
     g_thread_join(freeze->thread);
-    unlimit_agent(freeze->machine);
-    if (freeze->too_late)
+
+    /* The thread is gone, and with it the need for the lock. */
+    if (freeze->sure && freeze->too_late)
         g_ptr_array_add(warnings, g_strdup("the guest was thawed at the freeze deadline, before "
                                            "the snapshot was taken: its file systems are only "
                                            "crash-consistent"));
     /* With the marker still there, the next clean tries again. */
-    if (freeze->failure)
+    if (!freeze->failure || thaw_now(freeze))
+        snapshot_marker_remove(freeze->machine, MARKER_FROZEN, freeze->store_id, NULL);
+    else
         g_ptr_array_add(warnings,
                         g_strdup_printf("the guest could not be thawed: %s; the next cycle tries "
                                         "again, `virsh domfsthaw` does it now",
                                         freeze->failure));
-    else
-        snapshot_marker_remove(freeze->machine, MARKER_FROZEN, freeze->store_id, NULL);
-    gboolean stood_still = !freeze->too_late;
-    virDomainFree(freeze->domain);
-    g_mutex_clear(&freeze->lock);
-    g_cond_clear(&freeze->changed);
-    g_free(freeze->store_id);
-    g_free(freeze->failure);
-    g_free(freeze);
+    unlimit_agent(freeze->machine);
+    gboolean stood_still = freeze->sure && !freeze->too_late;
+    freeze_free(freeze);
     return stood_still;
 }
 
-gboolean snapshot_thaw_stale(struct snapshot_machine *machine, const char *store_id,
-                             gboolean *ret_thawed, GError **error)
+void snapshot_thaw_stale(struct snapshot_machine *machine, const char *store_id, GPtrArray *removed)
 {
     if (!snapshot_machine_is_active(machine) ||
-        !snapshot_marker_present(machine, MARKER_FROZEN, store_id)) {
-        *ret_thawed = FALSE;
-        return TRUE;
-    }
-    /* A guest that was not frozen after all answers 0, which is as good. */
-    limit_agent(machine, 5000);
-    gboolean thawed = virDomainFSThaw(machine->domain, NULL, 0, 0) >= 0;
-    if (!thawed)
-        snapshot_libvirt_error_set(error, LANDFALL_ERROR_SOURCE,
-                                   "look at the guest agent in the guest; `virsh domfsthaw` thaws",
-                                   "machine %s was left frozen and cannot be thawed",
-                                   machine->name);
+        !snapshot_marker_present(machine, MARKER_FROZEN, store_id))
+        return;
+    /* A guest that was not frozen after all answers 0, which is as good. One that does not answer
+     * must not end its replication: the marker stays, and so does the try. */
+    limit_agent(machine, STALE_THAW_DEADLINE_MS);
+    if (virDomainFSThaw(machine->domain, NULL, 0, 0) < 0)
+        g_ptr_array_add(removed, g_strdup_printf("could not thaw the guest's file systems, which "
+                                                 "an earlier cycle may have left frozen: %s",
+                                                 snapshot_libvirt_message()));
+    else if (snapshot_marker_remove(machine, MARKER_FROZEN, store_id, NULL))
+        g_ptr_array_add(removed, g_strdup("thawed the guest's file systems"));
     unlimit_agent(machine);
-    if (!thawed || !snapshot_marker_remove(machine, MARKER_FROZEN, store_id, error))
-        return FALSE;
-    *ret_thawed = TRUE;
-    return TRUE;
 }

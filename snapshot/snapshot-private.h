@@ -296,9 +296,9 @@ struct freeze *snapshot_freeze(struct snapshot_machine *machine, const char *sto
 /* Thaws and frees; NULL is fine. TRUE when the guest stood still until this call. */
 gboolean snapshot_thaw(struct freeze *freeze, GPtrArray *warnings);
 
-/* Thaws a guest that a dead owner left frozen. */
-gboolean snapshot_thaw_stale(struct snapshot_machine *machine, const char *store_id,
-                             gboolean *ret_thawed, GError **error);
+/* Thaws a guest that a dead owner left frozen, and says so, or why it could not. */
+void snapshot_thaw_stale(struct snapshot_machine *machine, const char *store_id,
+                         GPtrArray *removed);
 
 /* --- paused-start.c
  * ----------------------------------------------------------------------------------------- */

@@ -21,28 +21,29 @@ struct snapshot_machine_disk {
     char *format;             /* "qcow2", "raw", … */
     char *source;             /* path, device or network name, for people */
     guint64 size_bytes;       /* virtual size; 0 when it cannot be known before the snapshot */
-    char *unsupported_reason; /* why it cannot be snapshotted (cdrom, empty, passthrough), or NULL */
-    gboolean removable;       /* an optical, floppy or empty drive: the machine is whole without it */
-    char *no_bitmap_cause;    /* why it can have no persistent bitmap ("format-without-bitmaps"), or NULL */
+    char *unsupported_reason; /* why it cannot be snapshotted (cdrom, passthrough), or NULL */
+    gboolean removable;    /* an optical, floppy or empty drive: the machine is whole without it */
+    char *no_bitmap_cause; /* token: why it can have no persistent bitmap, or NULL */
 };
 
 struct snapshot_plan_disk {
     const char *name;
-    guint64 replica_size_bytes;  /* size at the base checkpoint: another size now demotes; 0: no replica yet */
-    const char *base_checkpoint; /* the checkpoint the replica's last recovery point was made at, or NULL */
+    guint64 replica_size_bytes;  /* at the base checkpoint: another size demotes; 0: no replica */
+    const char *base_checkpoint; /* that of the replica's last recovery point, or NULL */
 };
 
 /* What is wanted. All pointers are borrowed for the call. */
 struct snapshot_plan {
     const struct snapshot_plan_disk *disks;
     gsize disk_count;
-    const char *store_id;        /* names what is ours: "landfall-<store_id>-…" */
-    guint64 number;              /* of the recovery point to be made: part of the checkpoint's name */
-    const char *scratch_dir;     /* on the host; NULL: beside each disk's image */
-    const char *socket_dir;      /* on the host; NULL: the room's default */
-    gboolean checkpoint;         /* FALSE: leave no checkpoint; every disk will be a hash scan */
-    gboolean freeze;             /* ask the guest agent, when there is one */
-    unsigned freeze_deadline_ms; /* the guest is thawed no later than this after the freeze was asked */
+    const char *store_id;    /* names what is ours, "landfall-<store_id>-…": up to 40 of
+                                letters, digits, '-', '_' and '.' */
+    guint64 number;          /* of the recovery point to be made: part of the checkpoint's name */
+    const char *scratch_dir; /* on the host; NULL: beside each disk's image */
+    const char *socket_dir;  /* on the host; NULL: the room's default */
+    gboolean checkpoint;     /* FALSE: leave no checkpoint; every disk will be a hash scan */
+    gboolean freeze;         /* ask the guest agent, when there is one */
+    unsigned freeze_deadline_ms; /* the guest is thawed no later than this after asking to freeze */
 };
 
 enum snapshot_consistency {
@@ -54,30 +55,34 @@ enum snapshot_consistency {
 /* One disk of a running snapshot. Owned by the snapshot. */
 struct snapshot_disk {
     char *name;
-    char *nbd_uri;         /* as libnbd takes it */
-    char **nbd_command;    /* transport by command (ssh), its arguments, or NULL; nbd_uri then names the export only */
-    guint64 size_bytes;    /* 0 when only the NBD server knows */
-    char *bitmap;          /* NBD meta context of what changed since the base checkpoint, or NULL: all blocks */
-    char *demotion_cause;  /* why bitmap is NULL though the replica has content: stable token, or NULL */
+    char *nbd_uri;        /* as libnbd takes it; "nbd:///NAME" names just the export of a command */
+    char **nbd_command;   /* transport by command (ssh … nc -U …), or NULL */
+    guint64 size_bytes;   /* 0 when only the NBD server knows */
+    char *bitmap;         /* meta context of the changes since the base checkpoint; NULL: all */
+    char *demotion_cause; /* stable token: why bitmap is NULL (a first copy needs none), or NULL */
     char *demotion_detail; /* the same for people, or NULL */
 };
 
-/* Causes of demotion, as stable tokens. */
-#define SNAPSHOT_CAUSE_NO_BITMAP_FORMAT "format-without-bitmaps" /* raw, RBD, … */
-#define SNAPSHOT_CAUSE_CHECKPOINT_MISSING "checkpoint-missing"   /* the host does not know it any more */
-#define SNAPSHOT_CAUSE_BITMAP_BROKEN "bitmap-broken"             /* missing or inconsistent in the image */
+/* Causes of demotion, as stable tokens: raw, RBD and the like; the host has forgotten the base
+ * checkpoint; its bitmap is missing or inconsistent in the image; the disk was resized; the last
+ * recovery point was made without a checkpoint; a plain export has none. */
+#define SNAPSHOT_CAUSE_NO_BITMAP_FORMAT "format-without-bitmaps"
+#define SNAPSHOT_CAUSE_CHECKPOINT_MISSING "checkpoint-missing"
+#define SNAPSHOT_CAUSE_BITMAP_BROKEN "bitmap-broken"
 #define SNAPSHOT_CAUSE_SIZE_CHANGED "size-changed"
-#define SNAPSHOT_CAUSE_NO_CHECKPOINT "no-checkpoint" /* the last recovery point was made without */
-#define SNAPSHOT_CAUSE_NBD_EXPORT "nbd-export"       /* a plain export has no checkpoints */
+#define SNAPSHOT_CAUSE_NO_CHECKPOINT "no-checkpoint"
+#define SNAPSHOT_CAUSE_NBD_EXPORT "nbd-export"
 
-/* Connects to a libvirt host. Errors: config (bad URI), source (unreachable; names the host). */
+/* Connects to a libvirt host; uri NULL is libvirt's default. Errors: config (bad URI), source
+ * (unreachable; names the host), unsupported (no QEMU there; a transport other than local and ssh).
+ */
 struct snapshot_host *snapshot_host_open(const char *uri, GError **error);
 void snapshot_host_free(struct snapshot_host *host);
 
 /* Finds a machine by name or UUID. The host must outlive it. Errors: config (no such machine; the
  * hint lists some that exist), source. */
-struct snapshot_machine *snapshot_machine_lookup(struct snapshot_host *host, const char *name_or_uuid,
-                                                 GError **error);
+struct snapshot_machine *snapshot_machine_lookup(struct snapshot_host *host,
+                                                 const char *name_or_uuid, GError **error);
 void snapshot_machine_free(struct snapshot_machine *machine);
 
 /* What is known of the machine; all borrowed. Disks: array of struct snapshot_machine_disk *. */
@@ -89,8 +94,8 @@ const GPtrArray *snapshot_machine_disks(const struct snapshot_machine *machine);
 /* Removes what earlier runs of the same store left on the host: our backup job, a freeze, a machine
  * started paused by us, checkpoints other than keep_checkpoint (may be NULL), scratch files and
  * sockets. The caller holds the machine's lock in the store, so what is ours is stale. Each removal
- * adds one sentence to *ret_removed (array of strings, owned by the caller). Foreign backup jobs and
- * foreign checkpoints are never touched: error conflict, naming them. allow_foreign_checkpoints
+ * adds one sentence to *ret_removed (array of strings, owned by the caller). Foreign backup jobs
+ * and foreign checkpoints are never touched: error conflict, naming them. allow_foreign_checkpoints
  * passes over the latter (a plan without a checkpoint does not meet them). */
 gboolean snapshot_machine_clean(struct snapshot_machine *machine, const char *store_id,
                                 const char *keep_checkpoint, const char *scratch_dir,
@@ -113,15 +118,19 @@ const char *snapshot_checkpoint(const struct snapshot *snapshot);
 enum snapshot_consistency snapshot_consistency(const struct snapshot *snapshot);
 
 /* Lets go of the guest: the disks have been read. Ends the backup job, removes scratch files and
- * sockets, stops a machine that was started paused. Idempotent. */
+ * sockets. Idempotent. A machine that was started paused is stopped by commit or abort: libvirt can
+ * delete a checkpoint with its bitmaps as long as QEMU runs, and not after. */
 gboolean snapshot_end(struct snapshot *snapshot, GError **error);
 
-/* The recovery point is durable: the new checkpoint stays, the older ones of ours go. After end. */
+/* The recovery point is durable: the new checkpoint stays, the older ones of ours go. Calls end
+ * first where that has not happened. An error leaves work for the next clean, and changes nothing
+ * about the recovery point. */
 gboolean snapshot_commit(struct snapshot *snapshot, GError **error);
 
 /* The cycle failed: the new checkpoint goes, the older stays, so the next delta is a superset.
  * Calls end first where that has not happened. */
 gboolean snapshot_abort(struct snapshot *snapshot, GError **error);
 
-/* Frees memory; aborts first (errors ignored) when neither commit nor abort was called. NULL is fine. */
+/* Frees memory; aborts first, errors ignored, when neither commit nor abort was called. NULL is
+ * fine. */
 void snapshot_free(struct snapshot *snapshot);
