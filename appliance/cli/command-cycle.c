@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* landfall cycle: one whole cycle of one machine, without the daemon. */
+
+#include "appliance/cli/command.h"
+#include "appliance/cli/progress.h"
+#include "appliance/cli/text.h"
+#include "appliance/cycle/machine-cycle.h"
+#include "base/error.h"
+#include "base/json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MIB (1024u * 1024u)
+#define FREEZE_DEADLINE_S 10
+
+/* Of one run of the command. */
+struct output {
+    gboolean as_json;
+    struct progress *progress;
+};
+
+struct cycle_options {
+    char *host;
+    char *machine;
+    char *store;
+    char **exclude_disks;
+    char **nbd_disks;
+    char *scratch_dir;
+    char *socket_dir;
+    char *on_snapshot;
+    int bandwidth_mib;
+    int retain;
+    int freeze_deadline_s;
+    gboolean no_checkpoint;
+    gboolean no_freeze;
+    gboolean full_scan;
+    gboolean as_json;
+};
+
+static gboolean parse(struct cycle_options *options, int *argc, char ***argv, GError **error)
+{
+    const GOptionEntry entries[] = {
+        {"host", 0, 0, G_OPTION_ARG_STRING, &options->host, "libvirt URI of the source host",
+         "URI"},
+        {"machine", 0, 0, G_OPTION_ARG_STRING, &options->machine, "Name or UUID of the machine",
+         "MACHINE"},
+        {"store", 0, 0, G_OPTION_ARG_FILENAME, &options->store, "Folder of the store", "FOLDER"},
+        {"exclude-disk", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->exclude_disks,
+         "Leave this disk out; may be given many times", "DISK"},
+        {"disk", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->nbd_disks,
+         "Without --host: a disk and its NBD export; may be given many times", "NAME=URI"},
+        {"retain", 0, 0, G_OPTION_ARG_INT, &options->retain,
+         "Keep the newest N recovery points (default: all)", "N"},
+        {"bandwidth", 0, 0, G_OPTION_ARG_INT, &options->bandwidth_mib,
+         "Read at most this much of the source", "MIB_PER_SECOND"},
+        {"full-scan", 0, 0, G_OPTION_ARG_NONE, &options->full_scan,
+         "Look at every block, whatever the dirty bitmaps say", NULL},
+        {"no-checkpoint", 0, 0, G_OPTION_ARG_NONE, &options->no_checkpoint,
+         "Leave no checkpoint on the host: every cycle is a hash scan", NULL},
+        {"no-freeze", 0, 0, G_OPTION_ARG_NONE, &options->no_freeze,
+         "Do not ask the guest agent to freeze file systems", NULL},
+        {"freeze-deadline", 0, 0, G_OPTION_ARG_INT, &options->freeze_deadline_s,
+         "Thaw no later than this after the freeze (default 10)", "SECONDS"},
+        {"scratch-dir", 0, 0, G_OPTION_ARG_FILENAME, &options->scratch_dir,
+         "Folder on the host for scratch images", "FOLDER"},
+        {"socket-dir", 0, 0, G_OPTION_ARG_FILENAME, &options->socket_dir,
+         "Folder on the host for the NBD socket", "FOLDER"},
+        {"on-snapshot", 0, 0, G_OPTION_ARG_STRING, &options->on_snapshot,
+         "Run a command while the snapshot is held; LANDFALL_NBD_VDA and so on name its disks",
+         "COMMAND"},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &options->as_json, "Print events as JSON lines", NULL},
+        G_OPTION_ENTRY_NULL,
+    };
+    if (!command_parse(argc, argv, entries, "- replicate a machine once", NULL, 0, 0, error))
+        return FALSE;
+    if (!options->machine || !options->store || !options->host == !options->nbd_disks) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG,
+                           "landfall cycle --host qemu:///system --machine NAME --store FOLDER",
+                           "give --machine, --store and either --host or --disk");
+        return FALSE;
+    }
+    if (options->retain < 0 || options->bandwidth_mib < 0 || options->freeze_deadline_s < 1) {
+        landfall_error_set(
+            error, LANDFALL_ERROR_CONFIG, NULL,
+            "--retain and --bandwidth take numbers from 0, --freeze-deadline from 1");
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* --- events as people read them ------------------------------------------------------------------
+ */
+
+static const char *string_of(JsonObject *line, const char *name)
+{
+    const char *text = NULL;
+    json_optional_string(line, name, LANDFALL_ERROR_SOURCE, &text, NULL);
+    return text;
+}
+
+static guint64 number_of(JsonObject *line, const char *name)
+{
+    guint64 number = 0;
+    json_optional_uint(line, name, LANDFALL_ERROR_SOURCE, &number, NULL);
+    return number;
+}
+
+static void show_plan(JsonObject *line)
+{
+    const char *cause = string_of(line, "demotion_cause"),
+               *detail = string_of(line, "demotion_detail");
+    g_autofree char *candidates = text_bytes(number_of(line, "candidate_bytes"));
+    printf("%s: %s, %s to look at", string_of(line, "disk"), string_of(line, "mode"), candidates);
+    if (cause)
+        printf(" (%s%s%s)", cause, detail ? ": " : "", detail ? detail : "");
+    printf("\n");
+}
+
+static void show_event(void *data, const char *event, JsonObject *line)
+{
+    struct output *output = data;
+    if (output->as_json) {
+        g_autofree char *text = json_object_to_text(line, FALSE);
+        printf("%s\n", text);
+        fflush(stdout);
+        return;
+    }
+    if (strcmp(event, "progress") == 0) {
+        progress_update(output->progress, string_of(line, "disk"), number_of(line, "done_bytes"),
+                        number_of(line, "total_bytes"));
+        return;
+    }
+    progress_finish(output->progress);
+    if (strcmp(event, "snapshot") == 0)
+        printf("snapshot taken: %s-consistent\n", string_of(line, "consistency"));
+    else if (strcmp(event, "plan") == 0)
+        show_plan(line);
+    else if (strcmp(event, "warning") == 0)
+        fprintf(stderr, "warning: %s%s%s\n", string_of(line, "disk") ? string_of(line, "disk") : "",
+                string_of(line, "disk") ? ": " : "", string_of(line, "message"));
+    fflush(stdout);
+}
+
+static void show_result(JsonObject *result)
+{
+    static const char *const titles[] = {"disk", "mode",    "candidates", "read",
+                                         "sent", "changed", "root hash",  NULL};
+    static const gboolean right[] = {FALSE, FALSE, TRUE, TRUE, TRUE, TRUE, FALSE};
+    struct text_table *table = text_table_new(titles, right);
+    JsonArray *disks = json_object_get_array_member(result, "disks");
+    for (guint i = 0; i < json_array_get_length(disks); i++) {
+        JsonObject *disk = json_array_get_object_element(disks, i);
+        g_autofree char *candidates = text_bytes(number_of(disk, "candidate_bytes"));
+        g_autofree char *read = text_bytes(number_of(disk, "read_bytes"));
+        g_autofree char *sent = text_bytes(number_of(disk, "sent_bytes"));
+        g_autofree char *changed =
+            g_strdup_printf("%" G_GUINT64_FORMAT, number_of(disk, "changed_blocks"));
+        const char *cells[] = {string_of(disk, "name"),
+                               string_of(disk, "mode"),
+                               candidates,
+                               read,
+                               sent,
+                               changed,
+                               string_of(disk, "root_hash"),
+                               NULL};
+        text_table_row(table, cells);
+    }
+    text_table_print(table);
+    g_autofree char *time = text_duration(number_of(result, "duration_ms"));
+    g_autofree char *held = text_duration(number_of(result, "snapshot_held_ms"));
+    printf("recovery point %" G_GUINT64_FORMAT " committed in %s, snapshot held %s\n",
+           number_of(result, "number"), time, held);
+}
+
+static void print_result(const struct output *output, JsonObject *result)
+{
+    if (!output->as_json) {
+        show_result(result);
+        return;
+    }
+    g_autoptr(JsonObject) line = json_object_new();
+    json_object_set_string_member(line, "event", "result");
+    json_object_set_object_member(line, "recovery_point", json_object_ref(result));
+    g_autofree char *text = json_object_to_text(line, FALSE);
+    printf("%s\n", text);
+}
+
+int command_cycle(int argc, char **argv)
+{
+    struct cycle_options options = {.freeze_deadline_s = FREEZE_DEADLINE_S};
+    g_autoptr(GError) error = NULL;
+    if (!parse(&options, &argc, &argv, &error))
+        return command_failed(error, options.as_json);
+    struct output output = {options.as_json, progress_new(options.as_json)};
+    struct machine_cycle_options cycle = {
+        .host_uri = options.host,
+        .machine = options.machine,
+        .store = options.store,
+        .exclude_disks = (const char *const *)options.exclude_disks,
+        .nbd_disks = (const char *const *)options.nbd_disks,
+        .scratch_dir = options.scratch_dir,
+        .socket_dir = options.socket_dir,
+        .on_snapshot = options.on_snapshot,
+        .no_checkpoint = options.no_checkpoint,
+        .no_freeze = options.no_freeze,
+        .freeze_deadline_ms = (guint)options.freeze_deadline_s * 1000,
+        .full_scan = options.full_scan,
+        .bandwidth = (guint64)options.bandwidth_mib * MIB,
+        .retain = (guint)options.retain,
+    };
+    struct machine_cycle_observer observer = {&output, show_event, command_forward_signals};
+    g_autoptr(JsonObject) result =
+        machine_cycle_run(&cycle, &observer, command_cancelled(), &error);
+    progress_free(output.progress);
+    if (!result)
+        return command_failed(error, options.as_json);
+    print_result(&output, result);
+    return EXIT_OK;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* landfall store list: machines of a store, or the recovery points of one. */
+
+#include "appliance/cli/command.h"
+#include "appliance/cli/opened-machine.h"
+#include "appliance/cli/text.h"
+#include "base/json.h"
+
+#include <stdio.h>
+
+static void add_machine_row(struct text_table *table, const struct store_machine *machine)
+{
+    const struct manifest *latest = store_machine_latest(machine);
+    g_autofree char *count = g_strdup_printf("%u", machine->manifests->len);
+    const char *cells[] = {latest ? latest->machine_name : "-", machine->key, count,
+                           latest ? latest->created : "-", NULL};
+    text_table_row(table, cells);
+}
+
+static void add_machine_json(JsonArray *array, const struct store_machine *machine)
+{
+    const struct manifest *latest = store_machine_latest(machine);
+    JsonObject *object = json_object_new();
+    json_object_set_string_member(object, "machine", machine->key);
+    json_set_optional_string(object, "name", latest ? latest->machine_name : NULL);
+    json_object_set_int_member(object, "recovery_points", machine->manifests->len);
+    json_set_optional_string(object, "latest", latest ? latest->created : NULL);
+    json_array_add_object_element(array, object);
+}
+
+static void print_json(const char *name, JsonArray *array)
+{
+    g_autoptr(JsonObject) object = json_object_new();
+    json_object_set_array_member(object, name, array);
+    g_autofree char *text = json_object_to_text(object, TRUE);
+    printf("%s\n", text);
+}
+
+static gboolean list_machines(const char *folder, gboolean as_json, GError **error)
+{
+    static const char *const titles[] = {"name", "machine", "recovery points", "latest", NULL};
+    static const gboolean right[] = {FALSE, FALSE, TRUE, FALSE};
+    struct store *store = store_open(folder, FALSE, error);
+    g_autoptr(GPtrArray) keys = store ? store_list_machines(store, error) : NULL;
+    struct text_table *table = keys && !as_json ? text_table_new(titles, right) : NULL;
+    JsonArray *array = keys && as_json ? json_array_new() : NULL;
+    gboolean ok = keys != NULL;
+    for (guint i = 0; ok && i < keys->len; i++) {
+        struct store_machine *machine =
+            store_machine_open(store, keys->pdata[i], STORE_READ, NULL, error);
+        ok = machine != NULL;
+        if (ok && as_json)
+            add_machine_json(array, machine);
+        else if (ok)
+            add_machine_row(table, machine);
+        store_machine_free(machine);
+    }
+    if (table)
+        text_table_print(table);
+    if (array)
+        print_json("machines", array);
+    store_free(store);
+    return ok;
+}
+
+static void add_point_rows(struct text_table *table, const struct manifest *manifest)
+{
+    for (guint i = 0; i < manifest->disks->len; i++) {
+        const struct manifest_disk *disk = manifest->disks->pdata[i];
+        g_autofree char *number = g_strdup_printf("%" G_GUINT64_FORMAT, manifest->number);
+        g_autofree char *size = text_bytes(disk->size_bytes);
+        g_autofree char *sent = text_bytes(disk->figures.sent_bytes);
+        g_autofree char *root = block_hash_to_hex(&disk->root_hash);
+        const char *cells[] = {i ? "" : number,
+                               i ? "" : manifest->created,
+                               i ? "" : manifest->consistency,
+                               disk->name,
+                               size,
+                               scan_mode_name(disk->mode),
+                               sent,
+                               disk->demotion_cause ? disk->demotion_cause : "",
+                               root,
+                               NULL};
+        text_table_row(table, cells);
+    }
+}
+
+static gboolean list_points(const char *folder, const char *name, gboolean as_json, GError **error)
+{
+    static const char *const titles[] = {"no.",  "created", "consistency", "disk",      "size",
+                                         "mode", "sent",    "demotion",    "root hash", NULL};
+    static const gboolean right[] = {TRUE, FALSE, FALSE, FALSE, TRUE, FALSE, TRUE, FALSE, FALSE};
+    struct opened_machine opened;
+    if (!opened_machine_open(&opened, folder, name, STORE_READ, error))
+        return FALSE;
+    const GPtrArray *manifests = opened.machine->manifests;
+    if (as_json) {
+        JsonArray *array = json_array_new();
+        for (guint i = 0; i < manifests->len; i++)
+            json_array_add_object_element(array, manifest_to_json(manifests->pdata[i]));
+        print_json("recovery_points", array);
+    } else {
+        struct text_table *table = text_table_new(titles, right);
+        for (guint i = 0; i < manifests->len; i++)
+            add_point_rows(table, manifests->pdata[i]);
+        text_table_print(table);
+    }
+    opened_machine_close(&opened);
+    return TRUE;
+}
+
+int command_store_list(int argc, char **argv)
+{
+    gboolean as_json = FALSE;
+    const GOptionEntry entries[] = {{"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print JSON", NULL},
+                                    G_OPTION_ENTRY_NULL};
+    g_autoptr(GError) error = NULL;
+    if (!command_parse(&argc, &argv, entries, "STORE [MACHINE] - list what a store holds", NULL, 1,
+                       2, &error))
+        return command_failed(error, as_json);
+    gboolean ok = argc == 3 ? list_points(argv[1], argv[2], as_json, &error)
+                            : list_machines(argv[1], as_json, &error);
+    return ok ? EXIT_OK : command_failed(error, as_json);
+}

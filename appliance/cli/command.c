@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "appliance/cli/command.h"
+#include "base/error.h"
+#include "base/json.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+
+static gint cancelled;   /* atomic; set by the handler */
+static gint forward_pid; /* atomic; read by the handler */
+
+gboolean command_parse(int *argc, char ***argv, const GOptionEntry *entries, const char *parameters,
+                       const char *description, int minimum, int maximum, GError **error)
+{
+    g_autoptr(GOptionContext) context = g_option_context_new(parameters);
+    g_option_context_add_main_entries(context, entries, NULL);
+    g_option_context_set_description(context, description);
+    g_set_prgname((*argv)[0]);
+    if (!g_option_context_parse(context, argc, argv, error))
+        return FALSE;
+    if (*argc - 1 >= minimum && *argc - 1 <= maximum)
+        return TRUE;
+    g_autofree char *hint = g_strdup_printf("usage: %s [OPTION…] %s", (*argv)[0], parameters);
+    if (*argc - 1 < minimum)
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, hint, "an argument is missing");
+    else
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, hint, "unknown argument '%s'",
+                           (*argv)[maximum + 1]);
+    return FALSE;
+}
+
+static void print_json(const GError *error)
+{
+    g_autoptr(JsonObject) object = json_object_new();
+    json_object_set_string_member(object, "event", "error");
+    json_object_set_string_member(object, "code", landfall_error_name(error));
+    json_object_set_string_member(object, "message", error->message);
+    json_set_optional_string(object, "hint", landfall_error_hint(error));
+    g_autofree char *text = json_object_to_text(object, FALSE);
+    printf("%s\n", text);
+}
+
+int command_failed(const GError *error, gboolean as_json)
+{
+    if (as_json) {
+        print_json(error);
+    } else {
+        fprintf(stderr, "%s: %s\n", g_get_prgname(), error->message);
+        if (landfall_error_hint(error))
+            fprintf(stderr, "hint: %s\n", landfall_error_hint(error));
+        else if (error->domain == G_OPTION_ERROR)
+            fprintf(stderr, "hint: %s --help shows the options\n", g_get_prgname());
+    }
+    gboolean usage = error->domain == G_OPTION_ERROR ||
+                     g_error_matches(error, LANDFALL_ERROR, LANDFALL_ERROR_CONFIG);
+    return usage ? EXIT_USAGE : EXIT_FAILED;
+}
+
+static void on_signal(int number)
+{
+    int saved_errno = errno;
+    int pid = g_atomic_int_get(&forward_pid);
+    (void)number;
+    g_atomic_int_set(&cancelled, 1);
+    if (pid)
+        kill(pid, SIGTERM);
+    errno = saved_errno;
+}
+
+const gint *command_cancelled(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    return &cancelled;
+}
+
+void command_forward_signals(int pid)
+{
+    g_atomic_int_set(&forward_pid, pid);
+    if (pid && g_atomic_int_get(&cancelled))
+        kill(pid, SIGTERM); /* the signal came before there was somebody to pass it on to */
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "appliance/cli/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct text_table {
+    guint column_count;
+    const gboolean *right; /* borrowed */
+    GPtrArray *rows;       /* char **, the titles first */
+};
+
+char *text_bytes(guint64 bytes)
+{
+    return g_format_size_full(bytes, G_FORMAT_SIZE_IEC_UNITS);
+}
+
+char *text_duration(guint64 duration_ms)
+{
+    if (duration_ms < 60000)
+        return g_strdup_printf("%.2f s", (double)duration_ms / 1000);
+    return g_strdup_printf("%" G_GUINT64_FORMAT ":%02u min", duration_ms / 60000,
+                           (unsigned)(duration_ms / 1000 % 60));
+}
+
+struct text_table *text_table_new(const char *const *titles, const gboolean *right)
+{
+    struct text_table *table = g_new0(struct text_table, 1);
+    table->column_count = g_strv_length((char **)titles);
+    table->right = right;
+    table->rows = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
+    text_table_row(table, titles);
+    return table;
+}
+
+void text_table_row(struct text_table *table, const char *const *cells)
+{
+    g_assert(g_strv_length((char **)cells) == table->column_count);
+    g_ptr_array_add(table->rows, g_strdupv((char **)cells));
+}
+
+static glong column_width(const struct text_table *table, guint column)
+{
+    glong width = 0;
+    for (guint i = 0; i < table->rows->len; i++) {
+        char **row = table->rows->pdata[i];
+        width = MAX(width, g_utf8_strlen(row[column], -1));
+    }
+    return width;
+}
+
+static void print_cell(const struct text_table *table, char **row, guint column, glong width)
+{
+    gboolean last = column + 1 == table->column_count;
+    int padding = (int)(width - g_utf8_strlen(row[column], -1));
+    if (table->right[column])
+        printf("%*s%s", padding, "", row[column]);
+    else
+        printf("%s%*s", row[column], last ? 0 : padding, "");
+    fputs(last ? "\n" : "  ", stdout);
+}
+
+void text_table_print(struct text_table *table)
+{
+    g_autofree glong *widths = g_new(glong, table->column_count);
+    for (guint column = 0; column < table->column_count; column++)
+        widths[column] = column_width(table, column);
+    for (guint i = 0; i < table->rows->len; i++)
+        for (guint column = 0; column < table->column_count; column++)
+            print_cell(table, table->rows->pdata[i], column, widths[column]);
+    g_ptr_array_unref(table->rows);
+    g_free(table);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Figures and tables as people read them. */
+
+#include <glib.h>
+
+/* "4.0 GiB", "512 B". The caller owns the text. */
+char *text_bytes(guint64 bytes);
+
+/* "0.42 s", "3:07 min". The caller owns the text. */
+char *text_duration(guint64 duration_ms);
+
+/* A table on standard output: columns as wide as their widest cell. right: whether a column is
+ * aligned to the right, one flag a column. */
+struct text_table;
+struct text_table *text_table_new(const char *const *titles, const gboolean *right);
+
+/* One cell for each column, copied. */
+void text_table_row(struct text_table *table, const char *const *cells);
+
+/* Prints and frees. */
+void text_table_print(struct text_table *table);

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "appliance/cycle/machine-cycle.h"
+#include "appliance/cycle/snapshot-command.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "replicator/store-file.h"
+#include "replicator/store-name.h"
+#include "replicator/store.h"
+#include "replicator/work.h"
+#include "snapshot/snapshot.h"
+
+#include <string.h>
+
+#define LOCK_FILE "cycle.lock"
+
+static const char *const consistency_names[] = {
+    [SNAPSHOT_CRASH] = "crash",
+    [SNAPSHOT_FILESYSTEM] = "filesystem",
+    [SNAPSHOT_SHUTDOWN] = "shutdown",
+};
+
+struct machine_cycle {
+    const struct machine_cycle_options *options;
+    const struct machine_cycle_observer *observer;
+    const gint *cancelled;
+    struct store *store;
+    char *key;                      /* of the machine in the store */
+    struct store_lock *lock;        /* what is ours on the host is ours alone while we hold it */
+    struct store_machine *replicas; /* as they were before the cycle; NULL: none */
+    struct snapshot_host *host;
+    struct snapshot_machine *machine;
+    struct snapshot *snapshot;
+    gint64 begun_us;
+    gint64 ended_us;
+    gboolean committed;
+};
+
+static void emit(const struct machine_cycle *cycle, const char *event, JsonObject *line)
+{
+    json_object_set_string_member(line, "event", event);
+    cycle->observer->event(cycle->observer->data, event, line);
+}
+
+static void warn(const struct machine_cycle *cycle, const char *code, const char *disk,
+                 const char *message)
+{
+    g_autoptr(JsonObject) line = json_object_new();
+    json_object_set_string_member(line, "event", "warning");
+    json_object_set_string_member(line, "code", code);
+    json_set_optional_string(line, "disk", disk);
+    json_object_set_string_member(line, "message", message);
+    emit(cycle, "warning", line);
+}
+
+static gboolean check_cancelled(const struct machine_cycle *cycle, GError **error)
+{
+    if (!g_atomic_int_get(cycle->cancelled))
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_CANCELLED, NULL, "cancelled");
+    return FALSE;
+}
+
+/* --- store ---------------------------------------------------------------------------------------
+ */
+
+/* Takes the machine's place in the store: from here on nobody else cycles it into this store. */
+static gboolean open_place(struct machine_cycle *cycle, GError **error)
+{
+    if (!store_name_is_safe(cycle->key)) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG,
+                           "use letters, digits, '.', '_' and '-', not starting with a dot",
+                           "'%s' cannot be the name of a machine's folder", cycle->key);
+        return FALSE;
+    }
+    g_autofree char *folder = g_build_filename(cycle->store->path, cycle->key, NULL);
+    g_autofree char *lock = g_build_filename(folder, LOCK_FILE, NULL);
+    g_autofree char *points = g_build_filename(folder, "recovery-points", NULL);
+    if (!store_folder_create(folder, error))
+        return FALSE;
+    cycle->lock = store_lock_take(lock, 0, error);
+    if (!cycle->lock)
+        return FALSE;
+    if (!g_file_test(points, G_FILE_TEST_IS_DIR))
+        return TRUE;
+    cycle->replicas = store_machine_open(cycle->store, cycle->key, STORE_READ, NULL, error);
+    return cycle->replicas != NULL;
+}
+
+static const struct manifest *latest(const struct machine_cycle *cycle)
+{
+    return cycle->replicas ? store_machine_latest(cycle->replicas) : NULL;
+}
+
+/* --- snapshot ------------------------------------------------------------------------------------
+ */
+
+static gboolean is_excluded(const struct machine_cycle *cycle, const char *disk)
+{
+    return cycle->options->exclude_disks && g_strv_contains(cycle->options->exclude_disks, disk);
+}
+
+static gboolean check_excluded(const struct machine_cycle *cycle, GError **error)
+{
+    const GPtrArray *disks = snapshot_machine_disks(cycle->machine);
+    for (const char *const *name = cycle->options->exclude_disks; name && *name; name++) {
+        gboolean found = FALSE;
+        g_autoptr(GString) names = g_string_new("the machine's disks are:");
+        for (guint i = 0; i < disks->len; i++) {
+            const struct snapshot_machine_disk *disk = disks->pdata[i];
+            found = found || strcmp(disk->name, *name) == 0;
+            g_string_append_printf(names, " %s", disk->name);
+        }
+        if (!found) {
+            landfall_error_set(error, LANDFALL_ERROR_CONFIG, names->str,
+                               "--exclude-disk: the machine has no disk '%s'", *name);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+/* Whether the disk is to be replicated. A disk with data that cannot be is an error until the
+ * operator excludes it: a machine without one of its disks is no replica. */
+static gboolean wants_disk(const struct machine_cycle *cycle,
+                           const struct snapshot_machine_disk *disk, gboolean *ret_wanted,
+                           GError **error)
+{
+    *ret_wanted = FALSE;
+    if (is_excluded(cycle, disk->name))
+        return TRUE;
+    if (disk->unsupported_reason && !disk->removable) {
+        landfall_error_set(error, LANDFALL_ERROR_UNSUPPORTED,
+                           "leave it out with --exclude-disk, and copy it by other means",
+                           "disk %s cannot be replicated: %s", disk->name,
+                           disk->unsupported_reason);
+        return FALSE;
+    }
+    *ret_wanted = !disk->unsupported_reason;
+    return TRUE;
+}
+
+static void plan_disk(const struct machine_cycle *cycle, const char *name,
+                      struct snapshot_plan_disk *ret_plan)
+{
+    const struct manifest *manifest =
+        cycle->replicas ? store_machine_latest_with_disk(cycle->replicas, name) : NULL;
+    const struct manifest_disk *disk = manifest ? manifest_disk_find(manifest, name) : NULL;
+    *ret_plan = (struct snapshot_plan_disk){
+        .name = name,
+        .replica_size_bytes = disk ? disk->size_bytes : 0,
+        .base_checkpoint = manifest && manifest == latest(cycle) ? manifest->checkpoint : NULL,
+    };
+}
+
+static GArray *plan_disks(const struct machine_cycle *cycle, GError **error)
+{
+    const GPtrArray *disks = snapshot_machine_disks(cycle->machine);
+    GArray *plans = g_array_new(FALSE, FALSE, sizeof(struct snapshot_plan_disk));
+    for (guint i = 0; i < disks->len; i++) {
+        const struct snapshot_machine_disk *disk = disks->pdata[i];
+        struct snapshot_plan_disk plan;
+        gboolean wanted;
+        if (!wants_disk(cycle, disk, &wanted, error)) {
+            g_array_unref(plans);
+            return NULL;
+        }
+        if (!wanted)
+            continue;
+        plan_disk(cycle, disk->name, &plan);
+        g_array_append_val(plans, plan);
+    }
+    if (plans->len > 0)
+        return plans;
+    landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL, "the machine has no disk to replicate");
+    g_array_unref(plans);
+    return NULL;
+}
+
+static gboolean begin_libvirt(struct machine_cycle *cycle, GError **error)
+{
+    const struct machine_cycle_options *options = cycle->options;
+    const struct manifest *base = latest(cycle);
+    g_autoptr(GPtrArray) removed = NULL;
+    g_autoptr(GArray) disks = plan_disks(cycle, error);
+    if (!disks ||
+        !snapshot_machine_clean(cycle->machine, cycle->store->id, base ? base->checkpoint : NULL,
+                                options->scratch_dir, options->socket_dir, options->no_checkpoint,
+                                &removed, error))
+        return FALSE;
+    for (guint i = 0; i < removed->len; i++)
+        warn(cycle, "cleaned", NULL, removed->pdata[i]);
+    struct snapshot_plan plan = {
+        .disks = (const struct snapshot_plan_disk *)(const void *)disks->data,
+        .disk_count = disks->len,
+        .store_id = cycle->store->id,
+        .number = base ? base->number + 1 : 1,
+        .scratch_dir = options->scratch_dir,
+        .socket_dir = options->socket_dir,
+        .checkpoint = !options->no_checkpoint,
+        .freeze = !options->no_freeze,
+        .freeze_deadline_ms = options->freeze_deadline_ms,
+    };
+    if (!check_cancelled(cycle, error))
+        return FALSE;
+    cycle->begun_us = g_get_monotonic_time();
+    cycle->snapshot = snapshot_begin(cycle->machine, &plan, error);
+    return cycle->snapshot != NULL;
+}
+
+static gboolean begin_nbd(struct machine_cycle *cycle, GError **error)
+{
+    const char *const *disks = cycle->options->nbd_disks;
+    guint count = g_strv_length((char **)disks);
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) uris = g_ptr_array_new();
+    for (guint i = 0; i < count; i++) {
+        const char *equals = strchr(disks[i], '=');
+        if (!equals) {
+            landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL,
+                               "--disk takes NAME=NBD-URI, not '%s'", disks[i]);
+            return FALSE;
+        }
+        g_ptr_array_add(names, g_strndup(disks[i], (gsize)(equals - disks[i])));
+        g_ptr_array_add(uris, (char *)equals + 1);
+    }
+    cycle->begun_us = g_get_monotonic_time();
+    cycle->snapshot = snapshot_begin_nbd((const char *const *)names->pdata,
+                                         (const char *const *)uris->pdata, count, error);
+    return cycle->snapshot != NULL;
+}
+
+static gboolean find_machine(struct machine_cycle *cycle, GError **error)
+{
+    const struct machine_cycle_options *options = cycle->options;
+    if (!options->host_uri) {
+        cycle->key = g_strdup(options->machine);
+        return TRUE;
+    }
+    cycle->host = snapshot_host_open(options->host_uri, error);
+    cycle->machine =
+        cycle->host ? snapshot_machine_lookup(cycle->host, options->machine, error) : NULL;
+    if (!cycle->machine || !check_excluded(cycle, error))
+        return FALSE;
+    cycle->key = g_strdup(snapshot_machine_uuid(cycle->machine));
+    return TRUE;
+}
+
+static void report_snapshot(const struct machine_cycle *cycle)
+{
+    const GPtrArray *warnings = snapshot_warnings(cycle->snapshot);
+    const GPtrArray *disks = snapshot_disks(cycle->snapshot);
+    g_autoptr(JsonObject) line = json_object_new();
+    JsonObject *uris = json_object_new();
+    json_object_set_string_member(line, "event", "snapshot");
+    json_object_set_string_member(line, "consistency",
+                                  consistency_names[snapshot_consistency(cycle->snapshot)]);
+    json_set_optional_string(line, "checkpoint", snapshot_checkpoint(cycle->snapshot));
+    for (guint i = 0; i < disks->len; i++) {
+        const struct snapshot_disk *disk = disks->pdata[i];
+        json_object_set_string_member(uris, disk->name, disk->nbd_uri);
+    }
+    json_object_set_object_member(line, "disks", uris);
+    emit(cycle, "snapshot", line);
+    for (guint i = 0; i < warnings->len; i++)
+        warn(cycle, "snapshot", NULL, warnings->pdata[i]);
+}
+
+/* --- replication ---------------------------------------------------------------------------------
+ */
+
+/* What is needed to define the machine again, kept in machine.json. */
+static JsonObject *describe(const struct machine_cycle *cycle)
+{
+    JsonObject *object = json_object_new();
+    json_set_optional_string(object, "host", cycle->options->host_uri);
+    if (cycle->machine)
+        json_object_set_string_member(object, "domain_xml", snapshot_machine_xml(cycle->machine));
+    return object;
+}
+
+static struct work *make_work(const struct machine_cycle *cycle)
+{
+    const struct machine_cycle_options *options = cycle->options;
+    const GPtrArray *disks = snapshot_disks(cycle->snapshot);
+    const struct manifest *base = latest(cycle);
+    struct work *work = work_new();
+    work->store = g_strdup(cycle->store->path);
+    work->machine = g_strdup(cycle->key);
+    work->machine_name =
+        g_strdup(cycle->machine ? snapshot_machine_name(cycle->machine) : cycle->key);
+    work->describe = describe(cycle);
+    g_free(work->consistency);
+    work->consistency = g_strdup(consistency_names[snapshot_consistency(cycle->snapshot)]);
+    work->checkpoint = g_strdup(snapshot_checkpoint(cycle->snapshot));
+    work->bitmap_since = g_strdup(base ? base->checkpoint : NULL);
+    work->bandwidth = options->bandwidth;
+    work->retain = options->retain;
+    work->full_scan = options->full_scan;
+    for (guint i = 0; i < disks->len; i++) {
+        const struct snapshot_disk *disk = disks->pdata[i];
+        struct work_disk *entry = work_add_disk(work, disk->name);
+        entry->source.uri = g_strdup(disk->nbd_uri);
+        entry->source.command = g_strdupv(disk->nbd_command);
+        entry->bitmap = g_strdup(disk->bitmap);
+        entry->demotion_cause = g_strdup(disk->demotion_cause);
+        entry->demotion_detail = g_strdup(disk->demotion_detail);
+    }
+    return work;
+}
+
+static gboolean end_snapshot(struct machine_cycle *cycle, GError **error)
+{
+    if (cycle->ended_us)
+        return TRUE;
+    if (!snapshot_end(cycle->snapshot, error))
+        return FALSE;
+    cycle->ended_us = g_get_monotonic_time();
+    g_autoptr(JsonObject) line = json_object_new();
+    json_object_set_int_member(line, "held_ms", (cycle->ended_us - cycle->begun_us) / 1000);
+    emit(cycle, "snapshot-ended", line);
+    return TRUE;
+}
+
+/* A snapshot that cannot be ended cleanly does not fail a cycle whose data are all read: the next
+ * cycle cleans up, and says so. */
+static gboolean on_child_event(void *data, const char *event, JsonObject *line, GError **error)
+{
+    struct machine_cycle *cycle = data;
+    g_autoptr(GError) cause = NULL;
+    (void)error;
+    if (strcmp(event, "source-done") == 0 && !end_snapshot(cycle, &cause))
+        warn(cycle, "snapshot", NULL, cause->message);
+    if (strcmp(event, "committed") == 0)
+        cycle->committed = TRUE;
+    cycle->observer->event(cycle->observer->data, event, line);
+    return TRUE;
+}
+
+static JsonObject *replicate(struct machine_cycle *cycle, GError **error)
+{
+    if (cycle->options->on_snapshot &&
+        !snapshot_command_run(cycle->options->on_snapshot, snapshot_disks(cycle->snapshot), error))
+        return NULL;
+    if (!check_cancelled(cycle, error))
+        return NULL;
+    struct work *work = make_work(cycle);
+    g_autoptr(JsonObject) json = work_to_json(work);
+    work_free(work);
+    return replicate_child_run(json, on_child_event, cycle, cycle->observer->running, error);
+}
+
+/* The store decides, not the child's words: a child killed right after its commit has said nothing.
+ */
+static gboolean is_committed(const struct machine_cycle *cycle)
+{
+    const char *checkpoint = snapshot_checkpoint(cycle->snapshot);
+    if (cycle->committed || !checkpoint)
+        return cycle->committed;
+    struct store_machine *now =
+        store_machine_open(cycle->store, cycle->key, STORE_READ, NULL, NULL);
+    const struct manifest *manifest = now ? store_machine_latest(now) : NULL;
+    gboolean committed = manifest && g_strcmp0(manifest->checkpoint, checkpoint) == 0;
+    store_machine_free(now);
+    return committed;
+}
+
+/* The checkpoint advances if and only if the recovery point is in the store. What cannot be tidied
+ * up here is left to the next cycle, which knows its own by name. */
+static void close_snapshot(struct machine_cycle *cycle)
+{
+    g_autoptr(GError) error = NULL;
+    gboolean ok = is_committed(cycle)
+                      ? end_snapshot(cycle, &error) && snapshot_commit(cycle->snapshot, &error)
+                      : snapshot_abort(cycle->snapshot, &error);
+    if (!ok)
+        warn(cycle, "left-behind", NULL, error->message);
+}
+
+static void machine_cycle_clear(struct machine_cycle *cycle)
+{
+    snapshot_free(cycle->snapshot);
+    snapshot_machine_free(cycle->machine);
+    snapshot_host_free(cycle->host);
+    store_machine_free(cycle->replicas);
+    store_lock_free(cycle->lock);
+    store_free(cycle->store);
+    g_free(cycle->key);
+}
+
+static JsonObject *cycle_snapshot(struct machine_cycle *cycle, GError **error)
+{
+    report_snapshot(cycle);
+    JsonObject *result = replicate(cycle, error);
+    close_snapshot(cycle);
+    if (result)
+        json_object_set_int_member(result, "snapshot_held_ms",
+                                   (cycle->ended_us - cycle->begun_us) / 1000);
+    return result;
+}
+
+JsonObject *machine_cycle_run(const struct machine_cycle_options *options,
+                              const struct machine_cycle_observer *observer, const gint *cancelled,
+                              GError **error)
+{
+    struct machine_cycle cycle = {.options = options, .observer = observer, .cancelled = cancelled};
+    JsonObject *result = NULL;
+    cycle.store = store_open(options->store, TRUE, error);
+    if (cycle.store && find_machine(&cycle, error) && open_place(&cycle, error) &&
+        (options->host_uri ? begin_libvirt(&cycle, error) : begin_nbd(&cycle, error)))
+        result = cycle_snapshot(&cycle, error);
+    machine_cycle_clear(&cycle);
+    return result;
+}
