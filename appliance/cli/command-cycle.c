@@ -168,7 +168,7 @@ static void show_result(JsonObject *result)
         text_table_row(table, cells);
     }
     text_table_print(table);
-    g_autofree char *time = text_duration(number_of(result, "duration_ms"));
+    g_autofree char *time = text_duration(number_of(result, "cycle_ms"));
     g_autofree char *held = text_duration(number_of(result, "snapshot_held_ms"));
     printf("recovery point %" G_GUINT64_FORMAT " committed in %s, snapshot held %s\n",
            number_of(result, "number"), time, held);

@@ -30,26 +30,34 @@ struct machine_cycle {
     struct snapshot_host *host;
     struct snapshot_machine *machine;
     struct snapshot *snapshot;
-    gint64 begun_us;
-    gint64 ended_us;
+    gint64 started_us;
+    gint64 begun_us; /* of the snapshot */
+    gint64 ended_us; /* of the snapshot; 0: it is held */
     gboolean committed;
 };
 
-static void emit(const struct machine_cycle *cycle, const char *event, JsonObject *line)
+/* An event line; "event" comes first in it. The caller owns it. */
+static JsonObject *event_new(const char *event)
 {
+    JsonObject *line = json_object_new();
     json_object_set_string_member(line, "event", event);
-    cycle->observer->event(cycle->observer->data, event, line);
+    return line;
+}
+
+static void emit(const struct machine_cycle *cycle, JsonObject *line)
+{
+    cycle->observer->event(cycle->observer->data, json_object_get_string_member(line, "event"),
+                           line);
 }
 
 static void warn(const struct machine_cycle *cycle, const char *code, const char *disk,
                  const char *message)
 {
-    g_autoptr(JsonObject) line = json_object_new();
-    json_object_set_string_member(line, "event", "warning");
+    g_autoptr(JsonObject) line = event_new("warning");
     json_object_set_string_member(line, "code", code);
     json_set_optional_string(line, "disk", disk);
     json_object_set_string_member(line, "message", message);
-    emit(cycle, "warning", line);
+    emit(cycle, line);
 }
 
 static gboolean check_cancelled(const struct machine_cycle *cycle, GError **error)
@@ -146,16 +154,23 @@ static void plan_disk(const struct machine_cycle *cycle, const char *name,
         cycle->replicas ? store_machine_latest_with_disk(cycle->replicas, name) : NULL;
     const struct manifest_disk *disk = manifest ? manifest_disk_find(manifest, name) : NULL;
     *ret_plan = (struct snapshot_plan_disk){
-        .name = name,
+        .name = g_strdup(name),
         .replica_size_bytes = disk ? disk->size_bytes : 0,
         .base_checkpoint = manifest && manifest == latest(cycle) ? manifest->checkpoint : NULL,
     };
 }
 
+static void plan_disk_clear(gpointer plan)
+{
+    g_free((char *)((struct snapshot_plan_disk *)plan)->name);
+}
+
+/* The plan has names of its own: taking a snapshot looks at the machine's definition again. */
 static GArray *plan_disks(const struct machine_cycle *cycle, GError **error)
 {
     const GPtrArray *disks = snapshot_machine_disks(cycle->machine);
     GArray *plans = g_array_new(FALSE, FALSE, sizeof(struct snapshot_plan_disk));
+    g_array_set_clear_func(plans, plan_disk_clear);
     for (guint i = 0; i < disks->len; i++) {
         const struct snapshot_machine_disk *disk = disks->pdata[i];
         struct snapshot_plan_disk plan;
@@ -181,14 +196,15 @@ static gboolean begin_libvirt(struct machine_cycle *cycle, GError **error)
     const struct machine_cycle_options *options = cycle->options;
     const struct manifest *base = latest(cycle);
     g_autoptr(GPtrArray) removed = NULL;
-    g_autoptr(GArray) disks = plan_disks(cycle, error);
-    if (!disks ||
-        !snapshot_machine_clean(cycle->machine, cycle->store->id, base ? base->checkpoint : NULL,
+    if (!snapshot_machine_clean(cycle->machine, cycle->store->id, base ? base->checkpoint : NULL,
                                 options->scratch_dir, options->socket_dir, options->no_checkpoint,
                                 &removed, error))
         return FALSE;
     for (guint i = 0; i < removed->len; i++)
         warn(cycle, "cleaned", NULL, removed->pdata[i]);
+    g_autoptr(GArray) disks = plan_disks(cycle, error);
+    if (!disks || !check_cancelled(cycle, error))
+        return FALSE;
     struct snapshot_plan plan = {
         .disks = (const struct snapshot_plan_disk *)(const void *)disks->data,
         .disk_count = disks->len,
@@ -200,8 +216,6 @@ static gboolean begin_libvirt(struct machine_cycle *cycle, GError **error)
         .freeze = !options->no_freeze,
         .freeze_deadline_ms = options->freeze_deadline_ms,
     };
-    if (!check_cancelled(cycle, error))
-        return FALSE;
     cycle->begun_us = g_get_monotonic_time();
     cycle->snapshot = snapshot_begin(cycle->machine, &plan, error);
     return cycle->snapshot != NULL;
@@ -249,9 +263,8 @@ static void report_snapshot(const struct machine_cycle *cycle)
 {
     const GPtrArray *warnings = snapshot_warnings(cycle->snapshot);
     const GPtrArray *disks = snapshot_disks(cycle->snapshot);
-    g_autoptr(JsonObject) line = json_object_new();
+    g_autoptr(JsonObject) line = event_new("snapshot");
     JsonObject *uris = json_object_new();
-    json_object_set_string_member(line, "event", "snapshot");
     json_object_set_string_member(line, "consistency",
                                   consistency_names[snapshot_consistency(cycle->snapshot)]);
     json_set_optional_string(line, "checkpoint", snapshot_checkpoint(cycle->snapshot));
@@ -260,7 +273,7 @@ static void report_snapshot(const struct machine_cycle *cycle)
         json_object_set_string_member(uris, disk->name, disk->nbd_uri);
     }
     json_object_set_object_member(line, "disks", uris);
-    emit(cycle, "snapshot", line);
+    emit(cycle, line);
     for (guint i = 0; i < warnings->len; i++)
         warn(cycle, "snapshot", NULL, warnings->pdata[i]);
 }
@@ -315,9 +328,9 @@ static gboolean end_snapshot(struct machine_cycle *cycle, GError **error)
     if (!snapshot_end(cycle->snapshot, error))
         return FALSE;
     cycle->ended_us = g_get_monotonic_time();
-    g_autoptr(JsonObject) line = json_object_new();
+    g_autoptr(JsonObject) line = event_new("snapshot-ended");
     json_object_set_int_member(line, "held_ms", (cycle->ended_us - cycle->begun_us) / 1000);
-    emit(cycle, "snapshot-ended", line);
+    emit(cycle, line);
     return TRUE;
 }
 
@@ -332,7 +345,8 @@ static gboolean on_child_event(void *data, const char *event, JsonObject *line, 
         warn(cycle, "snapshot", NULL, cause->message);
     if (strcmp(event, "committed") == 0)
         cycle->committed = TRUE;
-    cycle->observer->event(cycle->observer->data, event, line);
+    if (strcmp(event, "result") != 0) /* the cycle's own result says more */
+        cycle->observer->event(cycle->observer->data, event, line);
     return TRUE;
 }
 
@@ -392,9 +406,12 @@ static JsonObject *cycle_snapshot(struct machine_cycle *cycle, GError **error)
     report_snapshot(cycle);
     JsonObject *result = replicate(cycle, error);
     close_snapshot(cycle);
-    if (result)
-        json_object_set_int_member(result, "snapshot_held_ms",
-                                   (cycle->ended_us - cycle->begun_us) / 1000);
+    if (!result)
+        return NULL;
+    json_object_set_int_member(result, "snapshot_held_ms",
+                               (cycle->ended_us - cycle->begun_us) / 1000);
+    json_object_set_int_member(result, "cycle_ms",
+                               (g_get_monotonic_time() - cycle->started_us) / 1000);
     return result;
 }
 

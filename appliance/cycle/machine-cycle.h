@@ -34,7 +34,7 @@ struct machine_cycle_observer {
 };
 
 /* Runs the cycle. *cancelled may become 1 at any time. Returns the recovery point as JSON, with
- * "snapshot_held_ms" added; the caller owns it. */
+ * "snapshot_held_ms" and "cycle_ms" added; the caller owns it. */
 JsonObject *machine_cycle_run(const struct machine_cycle_options *options,
                               const struct machine_cycle_observer *observer, const gint *cancelled,
                               GError **error);

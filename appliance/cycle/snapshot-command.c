@@ -4,6 +4,7 @@
 #include "snapshot/snapshot.h"
 
 #include <gio/gio.h>
+#include <unistd.h>
 
 static void add_disk(GSubprocessLauncher *launcher, const struct snapshot_disk *disk)
 {
@@ -21,6 +22,8 @@ gboolean snapshot_command_run(const char *command, const GPtrArray *disks, GErro
         g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDIN_INHERIT);
     for (guint i = 0; i < disks->len; i++)
         add_disk(launcher, disks->pdata[i]);
+    /* Standard output is for the cycle's own events. */
+    g_subprocess_launcher_take_stdout_fd(launcher, dup(STDERR_FILENO));
     g_autoptr(GSubprocess) process = NULL;
     if (g_shell_parse_argv(command, NULL, &words, &cause))
         process = g_subprocess_launcher_spawnv(launcher, (const char *const *)words, &cause);
