@@ -419,7 +419,10 @@ JsonObject *machine_cycle_run(const struct machine_cycle_options *options,
                               const struct machine_cycle_observer *observer, const gint *cancelled,
                               GError **error)
 {
-    struct machine_cycle cycle = {.options = options, .observer = observer, .cancelled = cancelled};
+    struct machine_cycle cycle = {.options = options,
+                                  .observer = observer,
+                                  .cancelled = cancelled,
+                                  .started_us = g_get_monotonic_time()};
     JsonObject *result = NULL;
     cycle.store = store_open(options->store, TRUE, error);
     if (cycle.store && find_machine(&cycle, error) && open_place(&cycle, error) &&

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "snapshot/snapshot.h"
 
+#include <fcntl.h>
 #include <gio/gio.h>
 #include <unistd.h>
 
@@ -23,7 +24,7 @@ gboolean snapshot_command_run(const char *command, const GPtrArray *disks, GErro
     for (guint i = 0; i < disks->len; i++)
         add_disk(launcher, disks->pdata[i]);
     /* Standard output is for the cycle's own events. */
-    g_subprocess_launcher_take_stdout_fd(launcher, dup(STDERR_FILENO));
+    g_subprocess_launcher_take_stdout_fd(launcher, fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
     g_autoptr(GSubprocess) process = NULL;
     if (g_shell_parse_argv(command, NULL, &words, &cause))
         process = g_subprocess_launcher_spawnv(launcher, (const char *const *)words, &cause);
