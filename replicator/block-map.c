@@ -141,18 +141,21 @@ static gboolean header_take(struct block_map *map, const struct map_header *head
 {
     struct block_hash checksum =
         block_hash_bytes(header, G_STRUCT_OFFSET(struct map_header, checksum), 0);
-    if (memcmp(header->magic, MAP_MAGIC, sizeof header->magic) != 0 ||
-        !block_hash_equal(&checksum, &header->checksum)) {
-        landfall_error_set(error, LANDFALL_ERROR_CORRUPT, REBUILD_HINT,
-                           "block map %s: the header is damaged", map->path);
-        return FALSE;
-    }
-    if (GUINT32_FROM_LE(header->version) != MAP_VERSION ||
-        GUINT32_FROM_LE(header->block_bytes) != BLOCK_BYTES) {
+    /* The version comes before the checksum: a later one may keep its checksum elsewhere, and the
+     * advice for a damaged map would throw a good one away. */
+    if (memcmp(header->magic, MAP_MAGIC, sizeof header->magic) == 0 &&
+        GUINT32_FROM_LE(header->version) != MAP_VERSION) {
         landfall_error_set(error, LANDFALL_ERROR_UNSUPPORTED,
                            "use the Landfall that wrote this store, or a later one",
                            "block map %s has version %u, this program knows %u", map->path,
                            GUINT32_FROM_LE(header->version), MAP_VERSION);
+        return FALSE;
+    }
+    if (memcmp(header->magic, MAP_MAGIC, sizeof header->magic) != 0 ||
+        GUINT32_FROM_LE(header->block_bytes) != BLOCK_BYTES ||
+        !block_hash_equal(&checksum, &header->checksum)) {
+        landfall_error_set(error, LANDFALL_ERROR_CORRUPT, REBUILD_HINT,
+                           "block map %s: the header is damaged", map->path);
         return FALSE;
     }
     map->disk_bytes = GUINT64_FROM_LE(header->disk_bytes);

@@ -7,9 +7,10 @@
 
 #include <glib.h>
 
-#define REQUEST_BYTES (256u * 1024)               /* one read of the source; aligned to itself */
-#define ZERO_REQUEST_BYTES (256ull * 1024 * 1024) /* one look at the block map for a run of zeros  \
-                                                   */
+#define REQUEST_BYTES (256u * 1024) /* one read of the source; aligned to itself */
+#define ZERO_REQUEST_BYTES                                                                         \
+    (256ull * 1024 * 1024) /* one look at the block map for a run of zeros                         \
+                            */
 
 enum extent_kind {
     EXTENT_DATA, /* to be read */

@@ -4,6 +4,7 @@
 #include "replicator/block-map.h"
 #include "replicator/layer-format.h"
 #include "replicator/store-file.h"
+#include "replicator/store-name.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -136,10 +137,10 @@ static gboolean take_backing(struct layer *layer, const guint8 *sector, GError *
         g_strndup((const char *)sector + sizeof *h + sizeof extension, format_bytes);
     layer->backing_name =
         g_strndup((const char *)sector + h->backing_file_offset, h->backing_file_bytes);
-    gboolean raw = strcmp(layer->backing_format, "raw") == 0;
-    if ((!raw && strcmp(layer->backing_format, "qcow2") != 0) ||
-        strlen(layer->backing_name) != h->backing_file_bytes || strchr(layer->backing_name, '/') ||
-        strcmp(layer->backing_name, layer->name) == 0)
+    const char *format = strcmp(layer->backing_name, BASE_NAME) == 0 ? "raw" : "qcow2";
+    if (strcmp(layer->backing_format, format) != 0 ||
+        strlen(layer->backing_name) != h->backing_file_bytes ||
+        !store_name_is_layer(layer->backing_name) || strcmp(layer->backing_name, layer->name) == 0)
         return corrupt(layer, "its backing file is not a file beside it", error);
     return TRUE;
 }

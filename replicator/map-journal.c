@@ -13,8 +13,8 @@
  *   48       N*40   records, ascending by block: block number (8), hash before (16), after (16)
  *   48+N*40  16     XXH3-128 of all bytes before it
  *
- * Valid if and only if the size is 64 + N*40 and the checksum holds. A block past the end of the
- * smaller of the two sizes counts as zero there. */
+ * Valid if and only if the size is 64 + N*40, the checksum holds and the records ascend. A block
+ * past the end of the smaller of the two sizes counts as zero there. */
 
 #include "replicator/map-journal.h"
 #include "base/error.h"
@@ -142,6 +142,10 @@ static struct map_journal *journal_decode(const char *path, const guint8 *bytes,
         memcpy(&record, bytes + sizeof header + i * sizeof record, sizeof record);
         struct block_change change = {GUINT64_FROM_LE(record.block), 0, record.before,
                                       record.after};
+        if (i > 0 && change.block <= change_at(journal, (guint)i - 1)->block) {
+            map_journal_free(journal);
+            return corrupt(path, "its records are not in order", error);
+        }
         g_array_append_val(journal->changes, change);
     }
     return journal;

@@ -19,6 +19,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* How long writes of a killed process are waited for. */
+#define STRAY_WRITES_MS 30000
+
 struct replica {
     char *folder;                /* set once */
     char *name;                  /* set once: of the file written */
@@ -55,14 +58,31 @@ static void local_free(struct replica *replica)
     g_free(replica);
 }
 
+/* Writes of a killed process may still be on their way when it is gone and its locks with it. The
+ * kernel keeps the ring's file open until they have landed, so a lock on that very file tells. */
+static gboolean wait_for_stray_writes(int fd, const char *path, GError **error)
+{
+    if (store_file_lock(fd, STRAY_WRITES_MS))
+        return TRUE;
+    landfall_error_set_errno(error, LANDFALL_ERROR_CONFLICT, errno,
+                             "wait until no other process writes to it", "cannot have %s alone",
+                             path);
+    return FALSE;
+}
+
+/* The file for data: direct where the file system can. */
 static int open_data(const char *path, GError **error)
 {
-    int fd = open(path, O_RDWR | O_CLOEXEC | O_DIRECT);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_DIRECT, 0640);
     if (fd < 0 && errno == EINVAL) /* a file system without direct I/O */
-        return store_file_open(path, O_RDWR, error);
-    if (fd < 0)
+        fd = store_file_open(path, O_RDWR | O_CREAT, error);
+    else if (fd < 0)
         landfall_error_set_errno(error, LANDFALL_ERROR_REPLICA, errno, NULL, "cannot open %s",
                                  path);
+    if (fd >= 0 && !wait_for_stray_writes(fd, path, error)) {
+        close(fd);
+        return -1;
+    }
     return fd;
 }
 
@@ -92,17 +112,13 @@ static struct replica *local_begin(const struct replica_spec *spec, struct block
     replica->name =
         spec->previous ? store_name_number(spec->number, ".qcow2") : g_strdup(BASE_NAME);
     replica->path = g_build_filename(spec->folder, replica->name, NULL);
-    gboolean ok = store_folder_create(spec->folder, error);
-    if (ok && spec->previous)
-        ok = begin_layer(replica, spec, error);
-    else if (ok)
+    gboolean ok = store_folder_create(spec->folder, error) &&
+                  (!spec->previous || begin_layer(replica, spec, error)) &&
+                  (replica->fd = open_data(replica->path, error)) >= 0;
+    if (ok && !spec->previous)
         ok = (map = local_resume(spec->folder, spec->disk_bytes, spec->cancelled, error)) != NULL;
-    if (ok)
-        replica->fd = open_data(replica->path, error);
-    if (replica->fd < 0) {
-        if (ok)
-            local_abort(replica);
-        block_map_free(map);
+    if (!ok) {
+        local_abort(replica);
         local_free(replica);
         return NULL;
     }

@@ -6,11 +6,14 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 /* Some file systems refuse one call of 2 GiB or more; no single call here comes near it. */
 #define IO_BYTES_MAX (64u << 20)
+
+#define LOCK_RETRY_US 20000
 
 static gboolean failed(GError **error, const char *doing, const char *name)
 {
@@ -181,5 +184,16 @@ gboolean store_file_remove(const char *path, GError **error)
 {
     if (unlink(path) < 0 && errno != ENOENT)
         return failed(error, "remove", path);
+    return TRUE;
+}
+
+gboolean store_file_lock(int fd, unsigned wait_ms)
+{
+    gint64 deadline_us = g_get_monotonic_time() + (gint64)wait_ms * 1000;
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if ((errno != EWOULDBLOCK && errno != EINTR) || g_get_monotonic_time() >= deadline_us)
+            return FALSE;
+        g_usleep(LOCK_RETRY_US);
+    }
     return TRUE;
 }

@@ -10,26 +10,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
-#define RETRY_MS 50
 #define HOLDER_BYTES_MAX 256u
 
 struct store_lock {
     int fd;
 };
-
-static gboolean try_lock(int fd, unsigned wait_ms)
-{
-    gint64 deadline_us = g_get_monotonic_time() + (gint64)wait_ms * 1000;
-    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        if ((errno != EWOULDBLOCK && errno != EINTR) || g_get_monotonic_time() >= deadline_us)
-            return FALSE;
-        g_usleep(RETRY_MS * 1000);
-    }
-    return TRUE;
-}
 
 static void report_holder(int fd, const char *path, GError **error)
 {
@@ -47,7 +34,7 @@ struct store_lock *store_lock_take(const char *path, unsigned wait_ms, GError **
     int fd = store_file_open(path, O_RDWR | O_CREAT, error);
     if (fd < 0)
         return NULL;
-    if (!try_lock(fd, wait_ms)) {
+    if (!store_file_lock(fd, wait_ms)) {
         if (errno == EWOULDBLOCK)
             report_holder(fd, path, error);
         else

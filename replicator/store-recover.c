@@ -38,7 +38,16 @@ static GPtrArray *list_folder(const char *path, GError **error)
 GPtrArray *store_disk_folders(const struct store_machine *machine, GError **error)
 {
     g_autofree char *path = store_machine_disk_folder(machine, NULL);
-    return list_folder(path, error);
+    g_autoptr(GPtrArray) names = list_folder(path, error);
+    if (!names)
+        return NULL;
+    GPtrArray *disks = g_ptr_array_new_with_free_func(g_free);
+    for (guint i = 0; i < names->len; i++) {
+        g_autofree char *folder = g_build_filename(path, names->pdata[i], NULL);
+        if (store_name_is_safe(names->pdata[i]) && g_file_test(folder, G_FILE_TEST_IS_DIR))
+            g_ptr_array_add(disks, g_strdup(names->pdata[i]));
+    }
+    return disks;
 }
 
 /* A named layer has the size its manifest recorded, or it is not what was committed. */
@@ -194,6 +203,18 @@ gboolean store_forget_partial_disks(struct store_machine *machine, const char *c
     return TRUE;
 }
 
+/* A file put under another's name is whole, and wrong. */
+static gboolean journal_leads_to(const struct map_journal *journal, guint64 number,
+                                 const char *path, GError **error)
+{
+    if (journal->generation == number)
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_CORRUPT, "put the file back where it belongs",
+                       "map journal %s is that of recovery point %" G_GUINT64_FORMAT, path,
+                       journal->generation);
+    return FALSE;
+}
+
 static gboolean apply_pending(const struct store_machine *machine, const struct manifest_disk *disk,
                               struct block_map *map, GError **error)
 {
@@ -203,7 +224,8 @@ static gboolean apply_pending(const struct store_machine *machine, const struct 
         if (!g_file_test(path, G_FILE_TEST_EXISTS))
             continue; /* a recovery point that did not change this disk */
         struct map_journal *journal = map_journal_load(path, error);
-        gboolean ok = journal && map_journal_apply(journal, map, error);
+        gboolean ok = journal && journal_leads_to(journal, number, path, error) &&
+                      map_journal_apply(journal, map, error);
         map_journal_free(journal);
         if (!ok)
             return FALSE;

@@ -18,7 +18,7 @@
 #define STORE_VERSION 1u
 #define STORE_ID_DIGITS 12u
 #define SMALL_FILE_BYTES_MAX (16u << 20)
-#define LOCK_WAIT_MS 10000u
+#define LOCK_WAIT_MS 1000u
 
 /* --- the store's own file ------------------------------------------------------------------------
  */
@@ -227,9 +227,15 @@ static gboolean manifests_load(struct store_machine *machine, GError **error)
         if (!store_name_parse_number(name, ".json", &number))
             continue;
         g_autofree char *file = g_build_filename(path, name, NULL);
-        struct manifest *manifest = manifest_load(file, error);
-        if (!manifest)
+        struct manifest *manifest = manifest_load(file, &cause);
+        if (!manifest && !machine->lock && !g_file_test(file, G_FILE_TEST_EXISTS)) {
+            g_clear_error(&cause); /* a reader without the lock: retention removed it just now */
+            continue;
+        }
+        if (!manifest) {
+            g_propagate_error(error, g_steal_pointer(&cause));
             return FALSE;
+        }
         g_ptr_array_add(machine->manifests, manifest);
         if (manifest->number != number || strcmp(manifest->machine, machine->key) != 0) {
             landfall_error_set(error, LANDFALL_ERROR_CORRUPT, "put the file back where it belongs",
