@@ -29,6 +29,6 @@ struct block_map *store_map_open(const struct store_machine *machine,
 GHashTable *store_needed_layers(const struct store_machine *machine, const char *disk,
                                 GError **error);
 
-/* Names of the disks that have a folder; other things beside them are an operator's and passed over.
- * The caller owns the array of strings. */
+/* Names of the disks that have a folder; other things beside them are an operator's and passed
+ * over. The caller owns the array of strings. */
 GPtrArray *store_disk_folders(const struct store_machine *machine, GError **error);
