@@ -142,8 +142,20 @@ static gboolean remove_leftovers(const struct store_machine *machine, const char
     return TRUE;
 }
 
-/* Half-written manifests and descriptions. */
-static gboolean remove_half_written(const struct store_machine *machine, const char *folder,
+/* Whether a file beside the manifests was left by a kill: one half written, or the pin of a
+ * recovery point that has gone. */
+static gboolean is_stray(const char *file)
+{
+    if (g_str_has_suffix(file, ".json.tmp"))
+        return TRUE;
+    if (!g_str_has_suffix(file, ".json.pin"))
+        return FALSE;
+    g_autofree char *pinned = g_strndup(file, strlen(file) - strlen(".pin"));
+    return !g_file_test(pinned, G_FILE_TEST_EXISTS);
+}
+
+/* Half-written manifests and descriptions, and pins of nothing. */
+static gboolean remove_strays(const struct store_machine *machine, const char *folder,
                                     GPtrArray *notes, GError **error)
 {
     g_autofree char *path = g_build_filename(machine->path, folder, NULL);
@@ -153,13 +165,26 @@ static gboolean remove_half_written(const struct store_machine *machine, const c
     for (guint i = 0; i < names->len; i++) {
         const char *name = names->pdata[i];
         g_autofree char *file = g_build_filename(path, name, NULL);
-        if (!g_str_has_suffix(name, ".json.tmp"))
+        if (!is_stray(file))
             continue;
         if (!store_file_remove(file, error))
             return FALSE;
-        store_note(notes, "removed %s, half written", name);
+        store_note(notes, "removed %s, left by a process that was killed", name);
     }
     return TRUE;
+}
+
+/* Adds the disks of manifests that have no folder any more: that must be found out, too. */
+static void add_named_disks(const struct store_machine *machine, GPtrArray *disks)
+{
+    for (guint i = 0; i < machine->manifests->len; i++) {
+        const struct manifest *manifest = machine->manifests->pdata[i];
+        for (guint k = 0; k < manifest->disks->len; k++) {
+            const struct manifest_disk *disk = manifest->disks->pdata[k];
+            if (!g_ptr_array_find_with_equal_func(disks, disk->name, g_str_equal, NULL))
+                g_ptr_array_add(disks, g_strdup(disk->name));
+        }
+    }
 }
 
 gboolean store_recover(struct store_machine *machine, GPtrArray *notes, GError **error)
@@ -169,6 +194,7 @@ gboolean store_recover(struct store_machine *machine, GPtrArray *notes, GError *
         g_ptr_array_new_with_free_func((GDestroyNotify)g_hash_table_unref);
     if (!disks)
         return FALSE;
+    add_named_disks(machine, disks);
     for (guint i = 0; i < disks->len; i++) { /* everything is checked before anything is removed */
         GHashTable *names = store_needed_layers(machine, disks->pdata[i], error);
         if (!names)
@@ -178,8 +204,8 @@ gboolean store_recover(struct store_machine *machine, GPtrArray *notes, GError *
     for (guint i = 0; i < disks->len; i++)
         if (!remove_leftovers(machine, disks->pdata[i], needed->pdata[i], notes, error))
             return FALSE;
-    return remove_half_written(machine, "recovery-points", notes, error) &&
-           remove_half_written(machine, "", notes, error);
+    return remove_strays(machine, "recovery-points", notes, error) &&
+           remove_strays(machine, "", notes, error);
 }
 
 gboolean store_forget_partial_disks(struct store_machine *machine, const char *const *names,
