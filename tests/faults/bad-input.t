@@ -169,6 +169,15 @@ done
 spoiled "layer: rebased by another tool"
 (cd "$disks" && qemu-img rebase -u -f qcow2 -F qcow2 -b 000002.qcow2 000004.qcow2)
 is_refused 1 unsupported "layer $disks/000004.qcow2 uses qcow2 features"
+spoiled "disk: folder missing"
+rm -r "$disks"
+is_refused 1 corrupt "layer $disks/.* is missing"
+spoiled "disk: folder missing, a cycle of another disk"
+mv "$disks" "$STORE/m1/disks/vdc"
+before=$(listing)
+cycle --disk "vdb=$uri"
+refused "$name" 1 corrupt "layer $disks/.* is missing"
+is "$name: nothing was written" "$(listing)" "$before"
 spoiled "base: missing"
 rm "$disks/base.raw"
 is_refused 1 corrupt "$disks/base.raw .*missing"
