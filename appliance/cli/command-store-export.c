@@ -46,17 +46,25 @@ static struct manifest_disk *find_disk(const struct manifest *manifest, const ch
     return NULL;
 }
 
-/* qemu-img writes beside the target; only a complete image gets its name. */
+/* qemu-img writes beside the target; only a complete image gets its name. Left alone, it rounds the
+ * size of a vpc image up to whole cylinders, and a GPT wants its second copy at the disk's end. */
 static gboolean convert(const char *layer, const char *target, const struct export_options *options,
                         GError **error)
 {
     g_autoptr(GError) cause = NULL;
     gboolean raw = strcmp(layer + strlen(layer) - strlen(BASE_NAME), BASE_NAME) == 0;
     gboolean show = !options->as_json && isatty(STDOUT_FILENO) == 1;
-    const char *arguments[] = {"qemu-img", "convert",          "-f", raw ? "raw" : "qcow2",
-                               "-O",       options->format,    "-W", layer,
-                               target,     show ? "-p" : NULL, NULL};
-    g_autoptr(GSubprocess) process = g_subprocess_newv(arguments, G_SUBPROCESS_FLAGS_NONE, &cause);
+    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+    g_strv_builder_add_many(builder, "qemu-img", "convert", "-W", "-f", raw ? "raw" : "qcow2", "-O",
+                            options->format, NULL);
+    if (strcmp(options->format, "vpc") == 0)
+        g_strv_builder_add_many(builder, "-o", "force_size=on", NULL);
+    if (show)
+        g_strv_builder_add(builder, "-p");
+    g_strv_builder_add_many(builder, layer, target, NULL);
+    g_auto(GStrv) arguments = g_strv_builder_end(builder);
+    g_autoptr(GSubprocess) process =
+        g_subprocess_newv((const char *const *)arguments, G_SUBPROCESS_FLAGS_NONE, &cause);
     if (!process) {
         landfall_error_set(error, LANDFALL_ERROR_CONFIG, "install qemu-utils",
                            "cannot start qemu-img: %s", cause->message);
@@ -77,11 +85,9 @@ static gboolean convert(const char *layer, const char *target, const struct expo
 }
 
 static gboolean export_disk(const struct opened_machine *opened, const struct manifest *manifest,
-                            const struct export_options *options, const char *file, GError **error)
+                            const struct manifest_disk *disk, const struct export_options *options,
+                            const char *file, GError **error)
 {
-    const struct manifest_disk *disk = find_disk(manifest, options->disk, error);
-    if (!disk)
-        return FALSE;
     if (!options->force && g_file_test(file, G_FILE_TEST_EXISTS)) {
         landfall_error_set(error, LANDFALL_ERROR_CONFIG, "name another file, or give --force",
                            "%s is there already", file);
@@ -104,10 +110,12 @@ static gboolean export_disk(const struct opened_machine *opened, const struct ma
     return ok;
 }
 
-static void print_json(const struct manifest *manifest, const char *file, const char *format)
+static void print_json(const struct manifest *manifest, const struct manifest_disk *disk,
+                       const char *file, const char *format)
 {
     g_autoptr(JsonObject) object = json_object_new();
     json_object_set_int_member(object, "number", (gint64)manifest->number);
+    json_object_set_string_member(object, "disk", disk->name);
     json_object_set_string_member(object, "file", file);
     json_object_set_string_member(object, "format", format);
     g_autofree char *text = json_object_to_text(object, FALSE);
@@ -120,12 +128,13 @@ static gboolean run(char **arguments, const struct export_options *options, GErr
     if (!opened_machine_open(&opened, arguments[1], arguments[2], STORE_READ, error))
         return FALSE;
     struct manifest *manifest = opened_machine_point(&opened, (guint64)options->number, error);
-    gboolean ok = manifest && export_disk(&opened, manifest, options, arguments[3], error);
+    const struct manifest_disk *disk = manifest ? find_disk(manifest, options->disk, error) : NULL;
+    gboolean ok = disk && export_disk(&opened, manifest, disk, options, arguments[3], error);
     if (ok && options->as_json)
-        print_json(manifest, arguments[3], options->format);
+        print_json(manifest, disk, arguments[3], options->format);
     else if (ok)
-        printf("recovery point %" G_GUINT64_FORMAT " written to %s (%s)\n", manifest->number,
-               arguments[3], options->format);
+        printf("recovery point %" G_GUINT64_FORMAT ", disk %s: written to %s (%s)\n",
+               manifest->number, disk->name, arguments[3], options->format);
     opened_machine_close(&opened);
     return ok;
 }
