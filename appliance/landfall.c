@@ -4,6 +4,7 @@
 
 #include "appliance/cli/command.h"
 
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,14 +38,40 @@ static int match(const struct command *command, int argc, char **argv)
     return n;
 }
 
+/* Says what is wrong with argv[1]: a group such as "store" without its second word gets the list of
+ * what could follow. */
+static void report_unknown(int argc, char **argv)
+{
+    g_autofree char *group = g_strconcat(argv[1], " ", NULL);
+    g_autoptr(GString) following = g_string_new(NULL);
+    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++)
+        if (g_str_has_prefix(commands[i].words, group))
+            g_string_append_printf(following, "%s%s", following->len ? ", " : "",
+                                   commands[i].words + strlen(group));
+    if (following->len > 0 && argc == 2)
+        fprintf(stderr, "landfall %s: which of these: %s?\n\n", argv[1], following->str);
+    else if (following->len > 0)
+        fprintf(stderr, "landfall: there is no command '%s %s'\n\n", argv[1], argv[2]);
+    else
+        fprintf(stderr, "landfall: there is no command '%s'\n\n", argv[1]);
+}
+
+static gboolean is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
+}
+
 int main(int argc, char **argv)
 {
+    /* The terminal's character set and nothing else: numbers and messages stay what scripts know.
+     */
+    setlocale(LC_CTYPE, "");
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
         printf("landfall %s\n", LANDFALL_VERSION);
         return EXIT_OK;
     }
-    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-                     strcmp(argv[1], "help") == 0)) {
+    if (argc > 1 &&
+        (is_help(argv[1]) || (argc == 3 && strcmp(argv[1], "store") == 0 && is_help(argv[2])))) {
         print_help(stdout);
         return EXIT_OK;
     }
@@ -57,7 +84,7 @@ int main(int argc, char **argv)
         return commands[i].run(argc - words, argv + words);
     }
     if (argc > 1)
-        fprintf(stderr, "landfall: there is no command '%s'\n\n", argv[1]);
+        report_unknown(argc, argv);
     print_help(stderr);
     return EXIT_USAGE;
 }

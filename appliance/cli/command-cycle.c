@@ -18,6 +18,7 @@
 /* Of one run of the command. */
 struct output {
     gboolean as_json;
+    gboolean has_snapshot; /* a host took one: plain NBD exports are what they are */
     struct progress *progress;
 };
 
@@ -111,11 +112,10 @@ static void show_plan(JsonObject *line)
 {
     const char *cause = string_of(line, "demotion_cause"),
                *detail = string_of(line, "demotion_detail");
+    const char *why = detail ? detail : cause;
     g_autofree char *candidates = text_bytes(number_of(line, "candidate_bytes"));
-    printf("%s: %s, %s to look at", string_of(line, "disk"), string_of(line, "mode"), candidates);
-    if (cause)
-        printf(" (%s%s%s)", cause, detail ? ": " : "", detail ? detail : "");
-    printf("\n");
+    printf("%s: %s, %s to look at%s%s%s\n", string_of(line, "disk"), string_of(line, "mode"),
+           candidates, why ? " (" : "", why ? why : "", why ? ")" : "");
 }
 
 static void show_event(void *data, const char *event, JsonObject *line)
@@ -133,7 +133,7 @@ static void show_event(void *data, const char *event, JsonObject *line)
         return;
     }
     progress_finish(output->progress);
-    if (strcmp(event, "snapshot") == 0)
+    if (strcmp(event, "snapshot") == 0 && output->has_snapshot)
         printf("snapshot taken: %s-consistent\n", string_of(line, "consistency"));
     else if (strcmp(event, "plan") == 0)
         show_plan(line);
@@ -143,10 +143,10 @@ static void show_event(void *data, const char *event, JsonObject *line)
     fflush(stdout);
 }
 
-static void show_result(JsonObject *result)
+static void show_result(JsonObject *result, gboolean has_snapshot)
 {
-    static const char *const titles[] = {"disk", "mode",    "candidates", "read",
-                                         "sent", "changed", "root hash",  NULL};
+    static const char *const titles[] = {"disk", "mode",           "candidates", "read",
+                                         "sent", "changed blocks", "root hash",  NULL};
     static const gboolean right[] = {FALSE, FALSE, TRUE, TRUE, TRUE, TRUE, FALSE};
     struct text_table *table = text_table_new(titles, right);
     JsonArray *disks = json_object_get_array_member(result, "disks");
@@ -170,14 +170,17 @@ static void show_result(JsonObject *result)
     text_table_print(table);
     g_autofree char *time = text_duration(number_of(result, "cycle_ms"));
     g_autofree char *held = text_duration(number_of(result, "snapshot_held_ms"));
-    printf("recovery point %" G_GUINT64_FORMAT " committed in %s, snapshot held %s\n",
-           number_of(result, "number"), time, held);
+    printf("recovery point %" G_GUINT64_FORMAT " (%s-consistent) committed in %s",
+           number_of(result, "number"), string_of(result, "consistency"), time);
+    if (has_snapshot)
+        printf(", snapshot held %s", held);
+    printf("\n");
 }
 
 static void print_result(const struct output *output, JsonObject *result)
 {
     if (!output->as_json) {
-        show_result(result);
+        show_result(result, output->has_snapshot);
         return;
     }
     g_autoptr(JsonObject) line = json_object_new();
@@ -193,7 +196,7 @@ int command_cycle(int argc, char **argv)
     g_autoptr(GError) error = NULL;
     if (!parse(&options, &argc, &argv, &error))
         return command_failed(error, options.as_json);
-    struct output output = {options.as_json, progress_new(options.as_json)};
+    struct output output = {options.as_json, options.host != NULL, progress_new(options.as_json)};
     struct machine_cycle_options cycle = {
         .host_uri = options.host,
         .machine = options.machine,

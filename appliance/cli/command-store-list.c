@@ -13,8 +13,8 @@ static void add_machine_row(struct text_table *table, const struct store_machine
 {
     const struct manifest *latest = store_machine_latest(machine);
     g_autofree char *count = g_strdup_printf("%u", machine->manifests->len);
-    const char *cells[] = {latest ? latest->machine_name : "-", machine->key, count,
-                           latest ? latest->created : "-", NULL};
+    g_autofree char *created = text_time(latest ? latest->created : "-");
+    const char *cells[] = {latest ? latest->machine_name : "-", machine->key, count, created, NULL};
     text_table_row(table, cells);
 }
 
@@ -69,11 +69,12 @@ static void add_point_rows(struct text_table *table, const struct manifest *mani
     for (guint i = 0; i < manifest->disks->len; i++) {
         const struct manifest_disk *disk = manifest->disks->pdata[i];
         g_autofree char *number = g_strdup_printf("%" G_GUINT64_FORMAT, manifest->number);
+        g_autofree char *created = text_time(manifest->created);
         g_autofree char *size = text_bytes(disk->size_bytes);
         g_autofree char *sent = text_bytes(disk->figures.sent_bytes);
         g_autofree char *root = block_hash_to_hex(&disk->root_hash);
         const char *cells[] = {i ? "" : number,
-                               i ? "" : manifest->created,
+                               i ? "" : created,
                                i ? "" : manifest->consistency,
                                disk->name,
                                size,

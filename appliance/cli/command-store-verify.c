@@ -185,6 +185,9 @@ int command_store_verify(int argc, char **argv)
     if (options.number < 0)
         landfall_error_set(&error, LANDFALL_ERROR_CONFIG, NULL,
                            "--recovery-point takes a number from 1");
+    else if (options.number && options.all)
+        landfall_error_set(&error, LANDFALL_ERROR_CONFIG, NULL,
+                           "give --recovery-point or --all, not both");
     if (!error && run(argv[1], argv[2], &options, &error))
         return EXIT_OK;
     return command_failed(error, options.as_json);

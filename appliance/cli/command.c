@@ -46,6 +46,7 @@ int command_failed(const GError *error, gboolean as_json)
     if (as_json) {
         print_json(error);
     } else {
+        fflush(stdout); /* what led to it comes first, also in a log of both streams */
         fprintf(stderr, "%s: %s\n", g_get_prgname(), error->message);
         if (landfall_error_hint(error))
             fprintf(stderr, "hint: %s\n", landfall_error_hint(error));

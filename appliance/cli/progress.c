@@ -10,6 +10,7 @@
 #define COLUMNS_DEFAULT 80
 #define TEXT_COLUMNS 52 /* everything of a line but the bar */
 #define PLAIN_INTERVAL_US (5 * G_USEC_PER_SEC)
+#define RATE_AFTER_S 0.2 /* a rate over less time than this tells nothing */
 
 struct progress {
     gboolean quiet;
@@ -57,13 +58,15 @@ static void start(struct progress *progress, const char *label, guint64 done_byt
     progress->started_bytes = done_bytes;
 }
 
-/* "123.4 MiB/s, 0:42 left"; without the second half while nothing can be said. */
+/* "123.4 MiB/s, 0:42 left"; "4.0 GiB", the total, while nothing can be said of the rate. */
 static char *describe_rate(const struct progress *progress, guint64 done_bytes, guint64 total_bytes)
 {
     double seconds = (double)(g_get_monotonic_time() - progress->started_us) / G_USEC_PER_SEC;
     double rate = seconds > 0 ? (double)(done_bytes - progress->started_bytes) / seconds : 0;
     g_autofree char *size = text_bytes((guint64)rate);
-    if (rate < 1 || done_bytes >= total_bytes)
+    if (rate < 1 || seconds < RATE_AFTER_S)
+        return text_bytes(total_bytes);
+    if (done_bytes >= total_bytes)
         return g_strdup_printf("%s/s", size);
     guint64 left = (guint64)((double)(total_bytes - done_bytes) / rate);
     return g_strdup_printf("%s/s, %" G_GUINT64_FORMAT ":%02u left", size, left / 60,
@@ -88,7 +91,7 @@ static void draw_bar(struct progress *progress, unsigned percent, const char *ra
 void progress_update(struct progress *progress, const char *label, guint64 done_bytes,
                      guint64 total_bytes)
 {
-    if (progress->quiet)
+    if (progress->quiet || total_bytes == 0)
         return;
     if (g_strcmp0(label, progress->label) != 0)
         start(progress, label, done_bytes);

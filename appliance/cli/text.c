@@ -23,6 +23,12 @@ char *text_duration(guint64 duration_ms)
                            (unsigned)(duration_ms / 1000 % 60));
 }
 
+char *text_time(const char *iso8601)
+{
+    g_autoptr(GDateTime) time = g_date_time_new_from_iso8601(iso8601, NULL);
+    return time ? g_date_time_format(time, "%Y-%m-%d %H:%M:%SZ") : g_strdup(iso8601);
+}
+
 struct text_table *text_table_new(const char *const *titles, const gboolean *right)
 {
     struct text_table *table = g_new0(struct text_table, 1);

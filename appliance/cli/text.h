@@ -11,6 +11,9 @@ char *text_bytes(guint64 bytes);
 /* "0.42 s", "3:07 min". The caller owns the text. */
 char *text_duration(guint64 duration_ms);
 
+/* "2026-01-31 12:00:00Z" from an ISO 8601 time in UTC; other text as it is. The caller owns it. */
+char *text_time(const char *iso8601);
+
 /* A table on standard output: columns as wide as their widest cell. right: whether a column is
  * aligned to the right, one flag a column. */
 struct text_table;
