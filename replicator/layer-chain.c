@@ -106,11 +106,11 @@ static gboolean base_is_hole(struct layer_chain *chain, guint64 offset, gsize le
 static gboolean read_base(struct layer_chain *chain, guint64 offset, guint8 *data, gsize length,
                           gboolean *ret_zero, GError **error)
 {
-    memset(data, 0, length);
-    *ret_zero = TRUE;
-    if (offset >= chain->base_bytes || base_is_hole(chain, offset, length))
+    *ret_zero = offset >= chain->base_bytes || base_is_hole(chain, offset, length);
+    if (*ret_zero)
         return TRUE;
-    *ret_zero = FALSE;
+    if (offset + length > chain->base_bytes)
+        memset(data, 0, length);
     return store_file_read(chain->base_fd, chain->base_path, data,
                            (gsize)MIN(length, chain->base_bytes - offset), offset, error);
 }
@@ -132,10 +132,8 @@ gboolean layer_chain_read_block(struct layer_chain *chain, guint64 block, void *
          * not get its old tail back. */
         if (kind == LAYER_CLUSTER_ABSENT && block >= block_count(layer_disk_bytes(layer)))
             *ret_zero = TRUE;
-        if (*ret_zero) {
-            memset(data, 0, length);
+        if (*ret_zero)
             return TRUE;
-        }
     }
     return read_base(chain, block * BLOCK_BYTES, data, length, ret_zero, error);
 }
