@@ -7,7 +7,9 @@
 #include "replicator/store-recover.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #define STORE_FILE "store.json"
 #define MACHINE_FILE "machine.json"
@@ -84,10 +86,12 @@ static gboolean folder_is_empty(const char *path, gboolean *ret_empty, GError **
     return TRUE;
 }
 
-static gboolean store_create(const char *path, const char *file, GError **error)
+static gboolean store_create_locked(const char *path, const char *file, GError **error)
 {
     gboolean empty;
-    if (!store_folder_create(path, error) || !folder_is_empty(path, &empty, error))
+    if (g_file_test(file, G_FILE_TEST_EXISTS))
+        return TRUE; /* somebody else made it while we waited */
+    if (!folder_is_empty(path, &empty, error))
         return FALSE;
     if (!empty) {
         landfall_error_set(error, LANDFALL_ERROR_CONFIG,
@@ -96,6 +100,23 @@ static gboolean store_create(const char *path, const char *file, GError **error)
         return FALSE;
     }
     return store_file_create(file, error);
+}
+
+/* Several first cycles may start at once: the folder itself is the lock. */
+static gboolean store_create(const char *path, const char *file, GError **error)
+{
+    gboolean ok = FALSE;
+    int fd = store_folder_create(path, error) ? store_file_open(path, O_RDONLY | O_DIRECTORY, error)
+                                              : -1;
+    if (fd < 0)
+        return FALSE;
+    if (store_file_lock(fd, LOCK_WAIT_MS))
+        ok = store_create_locked(path, file, error);
+    else
+        landfall_error_set_errno(error, LANDFALL_ERROR_CONFLICT, errno, "try again",
+                                 "cannot have %s alone to make a store", path);
+    close(fd);
+    return ok;
 }
 
 struct store *store_open(const char *path, gboolean create, GError **error)
