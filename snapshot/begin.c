@@ -54,9 +54,11 @@ static gboolean check_plan(const struct snapshot_machine *machine, const struct 
 static gboolean wake(struct snapshot *snapshot, GError **error)
 {
     struct snapshot_machine *machine = snapshot->machine;
-    if (!snapshot_machine_revive(machine, error))
+    gboolean active = FALSE;
+    if (!snapshot_machine_revive(machine, error) ||
+        !snapshot_machine_ask_active(machine, &active, error))
         return FALSE;
-    if (!snapshot_machine_is_active(machine)) {
+    if (!active) {
         if (!snapshot_paused_start(machine, snapshot->store_id, error))
             return FALSE;
         snapshot->started_paused = TRUE;

@@ -144,14 +144,16 @@ gboolean snapshot_checkpoint_delete(struct snapshot_machine *machine, const char
         return TRUE;
     /* These say nothing of the bitmaps, and taking the checkpoint apart would not help. */
     int code = virGetLastErrorCode();
-    if (code == VIR_ERR_OPERATION_TIMEOUT || code == VIR_ERR_RPC ||
-        !snapshot_machine_is_active(machine)) {
-        snapshot_libvirt_error_set(error, LANDFALL_ERROR_SOURCE,
-                                   "the next cycle deletes it before anything else",
-                                   "machine %s: cannot delete checkpoint %s", machine->name, name);
-        return FALSE;
-    }
-    return delete_disk_by_disk(machine, name, error);
+    g_autoptr(GError) refusal = NULL;
+    snapshot_libvirt_error_set(&refusal, LANDFALL_ERROR_SOURCE,
+                               "the next cycle deletes it before anything else",
+                               "machine %s: cannot delete checkpoint %s", machine->name, name);
+    gboolean active = FALSE;
+    if (code != VIR_ERR_OPERATION_TIMEOUT && snapshot_machine_ask_active(machine, &active, NULL) &&
+        active)
+        return delete_disk_by_disk(machine, name, error);
+    g_propagate_error(error, g_steal_pointer(&refusal));
+    return FALSE;
 }
 
 char *snapshot_checkpoint_probe(struct snapshot_machine *machine, const char *stem,

@@ -7,8 +7,6 @@
 static gboolean clean_job(struct snapshot_machine *machine, const char *store_id,
                           GPtrArray *removed, GError **error)
 {
-    if (!snapshot_machine_is_active(machine))
-        return TRUE;
     enum job_owner owner = JOB_NONE;
     g_autofree char *what = NULL;
     g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(g_free);
@@ -36,10 +34,9 @@ static gboolean clean_job(struct snapshot_machine *machine, const char *store_id
 
 /* Bitmaps can be deleted in a running QEMU alone; until there is one, the list waits. */
 static gboolean clean_checkpoints(struct snapshot_machine *machine, const GPtrArray *names,
-                                  const char *store_id, const char *keep, GPtrArray *removed,
-                                  GError **error)
+                                  gboolean active, const char *store_id, const char *keep,
+                                  GPtrArray *removed, GError **error)
 {
-    gboolean active = snapshot_machine_is_active(machine);
     g_ptr_array_set_size(machine->stale_checkpoints, 0);
     for (guint i = 0; i < names->len; i++) {
         const char *name = names->pdata[i];
@@ -56,12 +53,12 @@ static gboolean clean_checkpoints(struct snapshot_machine *machine, const GPtrAr
     return TRUE;
 }
 
-static gboolean clean_paused_start(struct snapshot_machine *machine, const char *store_id,
-                                   GPtrArray *removed, GError **error)
+static gboolean clean_paused_start(struct snapshot_machine *machine, gboolean was_active,
+                                   const char *store_id, GPtrArray *removed, GError **error)
 {
     if (!snapshot_marker_present(machine, MARKER_STARTED_PAUSED, store_id))
         return TRUE;
-    gboolean was_active = snapshot_machine_is_active(machine), left_running = FALSE;
+    gboolean left_running = FALSE;
     if (!snapshot_paused_stop(machine, store_id, &left_running, error))
         return FALSE;
     if (was_active)
@@ -120,18 +117,21 @@ gboolean snapshot_machine_clean(struct snapshot_machine *machine, const char *st
                                 const char *socket_dir, gboolean allow_foreign_checkpoints,
                                 GPtrArray **ret_removed, GError **error)
 {
-    if (!snapshot_store_id_check(store_id, error) || !snapshot_machine_revive(machine, error))
+    gboolean active = FALSE;
+    if (!snapshot_store_id_check(store_id, error) || !snapshot_machine_revive(machine, error) ||
+        !snapshot_machine_ask_active(machine, &active, error))
         return FALSE;
     g_autoptr(GPtrArray) removed = g_ptr_array_new_with_free_func(g_free);
-    snapshot_thaw_stale(machine, store_id, removed);
-    if (!clean_job(machine, store_id, removed, error))
+    if (active)
+        snapshot_thaw_stale(machine, store_id, removed);
+    if (active && !clean_job(machine, store_id, removed, error))
         return FALSE;
     g_autoptr(GPtrArray) names = snapshot_checkpoint_list(machine, error);
     if (!names)
         return FALSE;
-    if (!clean_checkpoints(machine, names, store_id, keep_checkpoint, removed, error) ||
+    if (!clean_checkpoints(machine, names, active, store_id, keep_checkpoint, removed, error) ||
         !clean_files(machine, store_id, scratch_dir, socket_dir, removed, error) ||
-        !clean_paused_start(machine, store_id, removed, error))
+        !clean_paused_start(machine, active, store_id, removed, error))
         return FALSE;
     if (!allow_foreign_checkpoints && !check_foreign_checkpoints(machine, names, store_id, error))
         return FALSE;

@@ -9,9 +9,11 @@ gboolean snapshot_let_go(struct snapshot *snapshot, GError **error)
     struct snapshot_machine *machine = snapshot->machine;
     if (!snapshot_machine_revive(machine, error))
         return FALSE;
+    gboolean active = FALSE;
+    if (!snapshot_machine_ask_active(machine, &active, error))
+        return FALSE;
     enum job_owner owner = JOB_NONE;
-    if (snapshot_machine_is_active(machine) &&
-        !snapshot_job_find(machine, snapshot->store_id, &owner, NULL, NULL, error))
+    if (active && !snapshot_job_find(machine, snapshot->store_id, &owner, NULL, NULL, error))
         return FALSE;
     /* A foreign job in our place: somebody ended ours and began his own. */
     if (owner == JOB_OURS && !snapshot_job_end(machine, error))
@@ -69,7 +71,8 @@ static gboolean delete_older(struct snapshot *snapshot, GError **error)
  * and the next begin. */
 static gboolean can_delete(struct snapshot *snapshot)
 {
-    return snapshot_machine_is_active(snapshot->machine);
+    gboolean active = FALSE;
+    return snapshot_machine_ask_active(snapshot->machine, &active, NULL) && active;
 }
 
 gboolean snapshot_commit(struct snapshot *snapshot, GError **error)

@@ -202,8 +202,7 @@ gboolean snapshot_thaw(struct freeze *freeze, GPtrArray *warnings)
 
 void snapshot_thaw_stale(struct snapshot_machine *machine, const char *store_id, GPtrArray *removed)
 {
-    if (!snapshot_machine_is_active(machine) ||
-        !snapshot_marker_present(machine, MARKER_FROZEN, store_id))
+    if (!snapshot_marker_present(machine, MARKER_FROZEN, store_id))
         return;
     /* A guest that was not frozen after all answers 0, which is as good. One that does not answer
      * must not end its replication: the marker stays, and so does the try. */

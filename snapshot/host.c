@@ -119,7 +119,9 @@ fail:
 
 gboolean snapshot_host_revive(struct snapshot_host *host, gboolean *ret_renewed, GError **error)
 {
-    if (virConnectIsAlive(host->connection) == 1) {
+    /* A connection counts as alive until something is asked over it. */
+    unsigned long version;
+    if (virConnectGetLibVersion(host->connection, &version) == 0) {
         *ret_renewed = FALSE;
         return TRUE;
     }

@@ -51,9 +51,17 @@ static virDomainPtr domain_lookup(struct snapshot_host *host, const char *name_o
     return NULL;
 }
 
-gboolean snapshot_machine_is_active(struct snapshot_machine *machine)
+gboolean snapshot_machine_ask_active(struct snapshot_machine *machine, gboolean *ret_active,
+                                     GError **error)
 {
-    return virDomainIsActive(machine->domain) == 1;
+    int active = virDomainIsActive(machine->domain);
+    if (active < 0 && virGetLastErrorCode() != VIR_ERR_NO_DOMAIN) {
+        snapshot_libvirt_error_set(error, LANDFALL_ERROR_SOURCE, NULL,
+                                   "cannot learn whether machine %s is running", machine->name);
+        return FALSE;
+    }
+    *ret_active = active == 1;
+    return TRUE;
 }
 
 struct machine_disk *snapshot_machine_find_disk(const struct snapshot_machine *machine,

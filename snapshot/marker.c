@@ -47,6 +47,9 @@ static gboolean remove_one(struct snapshot_machine *machine, const char *uri, un
         virGetLastErrorCode() == VIR_ERR_NO_DOMAIN_METADATA ||
         virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
         return TRUE;
+    /* A machine that went down took its live metadata along. */
+    if (impact == VIR_DOMAIN_AFFECT_LIVE && virGetLastErrorCode() == VIR_ERR_OPERATION_INVALID)
+        return TRUE;
     snapshot_libvirt_error_set(error, LANDFALL_ERROR_SOURCE, NULL,
                                "cannot remove our note from the metadata of machine %s",
                                machine->name);
@@ -57,13 +60,8 @@ gboolean snapshot_marker_remove(struct snapshot_machine *machine, enum marker ma
                                 const char *store_id, GError **error)
 {
     g_autofree char *uri = marker_uri(marker, store_id);
-    gboolean active = snapshot_machine_is_active(machine);
-    /* A machine that went down took its live metadata along. */
-    if (marker == MARKER_FROZEN)
-        return !active || remove_one(machine, uri, VIR_DOMAIN_AFFECT_LIVE, error);
-    /* The running definition was copied from the persistent one, marker and all; it only matters
-     * there when the machine runs on. */
-    if (active && !remove_one(machine, uri, VIR_DOMAIN_AFFECT_LIVE, error))
-        return FALSE;
-    return remove_one(machine, uri, VIR_DOMAIN_AFFECT_CONFIG, error);
+    /* The running definition of a machine that was started paused is a copy of the persistent one,
+     * marker and all. */
+    return remove_one(machine, uri, VIR_DOMAIN_AFFECT_LIVE, error) &&
+           (marker == MARKER_FROZEN || remove_one(machine, uri, VIR_DOMAIN_AFFECT_CONFIG, error));
 }

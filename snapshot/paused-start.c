@@ -64,13 +64,16 @@ static gboolean stop(struct snapshot_machine *machine, GError **error)
 {
     gint64 deadline_us = g_get_monotonic_time() + STOP_DEADLINE_US;
     while (virDomainDestroyFlags(machine->domain, VIR_DOMAIN_DESTROY_GRACEFUL) != 0) {
-        if (!snapshot_machine_is_active(machine))
+        gboolean busy = virGetLastErrorCode() == VIR_ERR_SYSTEM_ERROR, active = TRUE;
+        g_autoptr(GError) refusal = NULL;
+        snapshot_libvirt_error_set(&refusal, LANDFALL_ERROR_SOURCE,
+                                   "it was started paused to be read, and its guest has not run: "
+                                   "`virsh destroy --graceful` on the host stops it",
+                                   "machine %s cannot be stopped", machine->name);
+        if (snapshot_machine_ask_active(machine, &active, NULL) && !active)
             return TRUE;
-        if (g_get_monotonic_time() > deadline_us || virGetLastErrorCode() == VIR_ERR_RPC) {
-            snapshot_libvirt_error_set(error, LANDFALL_ERROR_SOURCE,
-                                       "it was started paused to be read, and its guest has not "
-                                       "run: `virsh destroy --graceful` on the host stops it",
-                                       "machine %s cannot be stopped", machine->name);
+        if (!busy || g_get_monotonic_time() > deadline_us) {
+            g_propagate_error(error, g_steal_pointer(&refusal));
             return FALSE;
         }
     }
@@ -80,7 +83,9 @@ static gboolean stop(struct snapshot_machine *machine, GError **error)
 gboolean snapshot_paused_stop(struct snapshot_machine *machine, const char *store_id,
                               gboolean *ret_left_running, GError **error)
 {
-    gboolean active = snapshot_machine_is_active(machine);
+    gboolean active = FALSE;
+    if (!snapshot_machine_ask_active(machine, &active, error))
+        return FALSE;
     gboolean leave = active && !is_untouched(machine);
     if (active && !leave && !stop(machine, error))
         return FALSE;

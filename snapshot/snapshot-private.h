@@ -120,7 +120,10 @@ gboolean snapshot_machine_refresh(struct snapshot_machine *machine, GError **err
 /* As refresh without reading the definition: for the way out, where only the handle is needed. */
 gboolean snapshot_machine_revive(struct snapshot_machine *machine, GError **error);
 
-gboolean snapshot_machine_is_active(struct snapshot_machine *machine);
+/* Whether QEMU runs for it. A host that does not answer is an error, never a "no": files of a job
+ * that runs on would be taken away from under it. A machine that is gone altogether is inactive. */
+gboolean snapshot_machine_ask_active(struct snapshot_machine *machine, gboolean *ret_active,
+                                     GError **error);
 struct machine_disk *snapshot_machine_find_disk(const struct snapshot_machine *machine,
                                                 const char *name);
 
@@ -296,7 +299,8 @@ struct freeze *snapshot_freeze(struct snapshot_machine *machine, const char *sto
 /* Thaws and frees; NULL is fine. TRUE when the guest stood still until this call. */
 gboolean snapshot_thaw(struct freeze *freeze, GPtrArray *warnings);
 
-/* Thaws a guest that a dead owner left frozen, and says so, or why it could not. */
+/* Thaws the guest of an active machine that a dead owner left frozen, and says so, or why it could
+ * not. */
 void snapshot_thaw_stale(struct snapshot_machine *machine, const char *store_id,
                          GPtrArray *removed);
 

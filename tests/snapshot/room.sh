@@ -56,8 +56,12 @@ hold_say() {
     room_read_answer
 }
 
-# hold_done: the program ends by itself; leaves $status.
+# hold_done: the program ends by itself; leaves $status. Other processes may have inherited the pipe,
+# so closing it would not be enough.
 hold_done() {
+    if ! process_is_gone "$hold_pid"; then
+        echo free >&"$hold_in" || true
+    fi
     exec {hold_in}>&-
     status=0
     wait "$hold_pid" || status=$?

@@ -1,0 +1,78 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The guest is thawed whatever happens (S5): at the deadline when libvirt hangs, after an agent that
+# does not answer, and never when the freeze is somebody else's.
+
+. "$(dirname "$0")/room.sh"
+
+guest_make_disk "$room_images/a.qcow2" qcow2 64M ext4
+guest_define demo --mode agentfs --agent --disk "vda:qcow2:$room_images/a.qcow2"
+guest_start demo
+guest_wait_ready demo
+
+agent_says() {
+    [ "$(virsh -q qemu-agent-command demo "{\"execute\":\"guest-$1\"}" | jq -r .return)" = "$2" ]
+}
+wait_for 30 agent_says ping '{}'
+no_marker() {
+    ! virsh dumpxml demo | grep landfall:
+}
+
+cycle abort --machine demo --disk vda
+is "frozen while the snapshot is taken" \
+    "$(jq -r '"\(.consistency) \(.warnings | length)"' <<<"$taken")" "filesystem 0"
+ok "thawed after it" agent_says fsfreeze-status thawed
+ok "the marker is gone" no_marker
+
+# libvirt's begin hangs for three seconds, the guest may stand still for one.
+SNAPSHOT_FAULT=virDomainBackupBegin:delay:3000 "$room_tool" hold --machine demo --disk vda \
+    --deadline-ms 1000 </dev/null >"$KIT_TMP/hung" &
+hung=$!
+wait_for 5 agent_says fsfreeze-status frozen
+started=$(kit_now)
+wait_for 5 agent_says fsfreeze-status thawed
+[ $(($(kit_now) - started)) -lt 2000000 ]
+ok "S5: thawed at the deadline while libvirt hangs" kill -0 $hung
+wait $hung
+answer=$(<"$KIT_TMP/hung")
+is "S5: then it is crash-consistent" "$(field .consistency)" crash
+like "S5: and says why" "$(field '.warnings[]')" "thawed at the freeze deadline"
+ok "the marker is gone" no_marker
+
+virsh -q domfsfreeze demo >"$KIT_TMP/.virsh"
+cycle abort --machine demo --disk vda
+answer=$taken
+is "somebody else has frozen: crash-consistent with a warning" "$(field .consistency)" crash
+like "the warning has the agent's words" "$(field '.warnings[]')" "could not be frozen: .*guest-fsfreeze-freeze"
+ok "somebody else's freeze is left to him" agent_says fsfreeze-status frozen
+virsh -q domfsthaw demo >"$KIT_TMP/.virsh"
+
+guest_run demo 'kill -STOP $(cat /run/qemu-ga.pid)'
+started=$(kit_now)
+cycle abort --machine demo --disk vda --deadline-ms 1000
+answer=$taken
+is "an agent that does not answer: crash-consistent" "$(field .consistency)" crash
+like "with a warning" "$(field '.warnings | join(" ")')" "could not be frozen"
+ok "and without a long wait" [ $(($(kit_now) - started)) -lt 10000000 ]
+guest_run demo 'kill -CONT $(cat /run/qemu-ga.pid)'
+wait_for 20 agent_says fsfreeze-status thawed
+room clean --machine demo
+is "clean succeeds" "$status" 0
+ok "and the marker is gone" no_marker
+
+cycle abort --machine demo --disk vda --no-freeze
+is "freezing can be left out" \
+    "$(jq -r '"\(.consistency) \(.warnings | length)"' <<<"$taken")" "crash 0"
+virsh -q suspend demo
+cycle abort --machine demo --disk vda
+is "a paused guest is not asked" \
+    "$(jq -r '"\(.consistency) \(.warnings | length)"' <<<"$taken")" "crash 0"
+is "and stays paused" "$(guest_state demo)" paused
+virsh -q resume demo
+guest_run demo 'kill $(cat /run/qemu-ga.pid)'
+cycle abort --machine demo --disk vda
+like "an agent that is gone is a warning" "$(jq -r '.warnings[]' <<<"$taken")" "is not running"
+guest_wait_more_acked demo 20 3
+pass "the guest goes on writing"
+done_testing
