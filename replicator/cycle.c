@@ -140,7 +140,8 @@ static gboolean settle(struct cycle *cycle, GPtrArray *notes, GError **error)
     }
     g_auto(GStrv) kept = g_strv_builder_end(names);
     return store_forget_partial_disks(cycle->machine, (const char *const *)kept, notes, error) &&
-           (work->retain == 0 || store_retain(cycle->machine, work->retain, notes, error));
+           (work->retain == 0 ||
+            store_retain(cycle->machine, work->retain, cycle->context.cancelled, notes, error));
 }
 
 /* After the commit nothing fails the cycle: what was not done is done by the next one. */

@@ -137,9 +137,16 @@ static gboolean remove_leftovers(const struct store_machine *machine, const char
         g_autofree char *path = g_build_filename(folder, name, NULL);
         if (!store_file_remove(path, error))
             return FALSE;
-        store_note(notes, "disk %s: removed %s, left by a cycle that did not commit", disk, name);
+        store_note(notes, "disk %s: removed %s, which no recovery point needs", disk, name);
     }
     return TRUE;
+}
+
+gboolean store_remove_unneeded(const struct store_machine *machine, const char *disk,
+                               GPtrArray *notes, GError **error)
+{
+    g_autoptr(GHashTable) needed = store_needed_layers(machine, disk, error);
+    return needed && remove_leftovers(machine, disk, needed, notes, error);
 }
 
 /* Whether a file beside the manifests was left by a kill: one half written, or the pin of a
@@ -156,7 +163,7 @@ static gboolean is_stray(const char *file)
 
 /* Half-written manifests and descriptions, and pins of nothing. */
 static gboolean remove_strays(const struct store_machine *machine, const char *folder,
-                                    GPtrArray *notes, GError **error)
+                              GPtrArray *notes, GError **error)
 {
     g_autofree char *path = g_build_filename(machine->path, folder, NULL);
     g_autoptr(GPtrArray) names = list_folder(path, error);

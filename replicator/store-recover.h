@@ -29,6 +29,10 @@ struct block_map *store_map_open(const struct store_machine *machine,
 GHashTable *store_needed_layers(const struct store_machine *machine, const char *disk,
                                 GError **error);
 
+/* Removes the layers and journals of the disk that no manifest needs (any more). */
+gboolean store_remove_unneeded(const struct store_machine *machine, const char *disk,
+                               GPtrArray *notes, GError **error);
+
 /* Names of the disks that have a folder; other things beside them are an operator's and passed
  * over. The caller owns the array of strings. */
 GPtrArray *store_disk_folders(const struct store_machine *machine, GError **error);

@@ -9,7 +9,8 @@
  *   5. L and its journal are removed
  *
  * A kill between any two leaves every recovery point readable with its own content; the next run
- * finds the base still unnamed and does all steps again, or, after 4, finds L unneeded at open. */
+ * finds the base still unnamed and does all steps again, or, after 4, finds L unneeded at open. A
+ * kill within 4 leaves L to the manifests that still name it; it goes with the last of them. */
 
 #include "replicator/store-retention.h"
 #include "base/error.h"
@@ -142,9 +143,17 @@ static gboolean copy_block(struct layer *layer, guint64 block, int base_fd, cons
             store_file_write(base_fd, base, buffer, length, at, error));
 }
 
+static gboolean is_cancelled(const gint *cancelled, GError **error)
+{
+    if (!g_atomic_int_get(cancelled))
+        return FALSE;
+    landfall_error_set(error, LANDFALL_ERROR_CANCELLED, NULL, "cancelled");
+    return TRUE;
+}
+
 /* Steps 1 and 2. */
-static gboolean copy_layer(const char *folder, const char *name, guint64 *ret_disk_bytes,
-                           GError **error)
+static gboolean copy_layer(const char *folder, const char *name, const gint *cancelled,
+                           guint64 *ret_disk_bytes, GError **error)
 {
     g_autofree char *base = g_build_filename(folder, BASE_NAME, NULL);
     g_autofree void *buffer = g_malloc(BLOCK_BYTES);
@@ -156,11 +165,9 @@ static gboolean copy_layer(const char *folder, const char *name, guint64 *ret_di
         *ret_disk_bytes = layer_disk_bytes(layer);
         for (guint64 block = layer_next_present(layer, 0); ok && block < end;
              block = layer_next_present(layer, block + 1))
-            ok = copy_block(layer, block, fd, base, buffer, error);
-        ok = ok && fsync(fd) == 0;
-        if (!ok && error && !*error)
-            landfall_error_set_errno(error, LANDFALL_ERROR_REPLICA, errno, NULL, "cannot sync %s",
-                                     base);
+            ok = !is_cancelled(cancelled, error) &&
+                 copy_block(layer, block, fd, base, buffer, error);
+        ok = ok && store_file_sync(fd, base, error);
     }
     if (fd >= 0)
         close(fd);
@@ -225,8 +232,8 @@ static gboolean remove_layer(const struct store_machine *machine, const char *di
 }
 
 /* Merges the lowest layer where that is due; *ret_merged tells whether there was one. */
-static gboolean merge_lowest(struct store_machine *machine, const char *disk, gboolean *ret_merged,
-                             GError **error)
+static gboolean merge_lowest(struct store_machine *machine, const char *disk, const gint *cancelled,
+                             gboolean *ret_merged, GError **error)
 {
     gboolean base_named;
     guint64 disk_bytes = 0;
@@ -242,10 +249,27 @@ static gboolean merge_lowest(struct store_machine *machine, const char *disk, gb
     g_autofree char *lowest = g_strdup(names->pdata[names->len - 2]);
     layer_chain_free(chain);
     *ret_merged = TRUE;
-    return copy_layer(folder, lowest, &disk_bytes, error) &&
+    return copy_layer(folder, lowest, cancelled, &disk_bytes, error) &&
            rebase_above(machine, disk, lowest, error) &&
            rename_in_manifests(machine, disk, lowest, disk_bytes, error) &&
            remove_layer(machine, disk, lowest, error);
+}
+
+/* Whether any recovery point is pinned: its reader may open files of its chain by name at any time,
+ * as QEMU does when a test is started once more. */
+static gboolean somebody_reads(const struct store_machine *machine)
+{
+    gboolean pinned = FALSE;
+    for (guint i = 0; i < machine->manifests->len && !pinned; i++) {
+        const struct manifest *manifest = machine->manifests->pdata[i];
+        g_autofree char *path = pin_path(machine, manifest->number);
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+        if (fd < 0)
+            continue;
+        pinned = flock(fd, LOCK_EX | LOCK_NB) < 0;
+        close(fd);
+    }
+    return pinned;
 }
 
 /* The journals that merging removes must have reached the block map. */
@@ -260,25 +284,41 @@ static gboolean map_is_current(const struct store_machine *machine, const char *
     return map != NULL;
 }
 
-gboolean store_retain(struct store_machine *machine, guint retain_count, GPtrArray *notes,
-                      GError **error)
+/* Merges all that is due of a disk. */
+static gboolean merge_disk(struct store_machine *machine, const char *disk, const gint *cancelled,
+                           GError **error)
+{
+    gboolean merged = TRUE, base_named;
+    if (!oldest_entry(machine, disk, &base_named) || base_named)
+        return TRUE;
+    if (!map_is_current(machine, disk, error))
+        return FALSE;
+    while (merged) {
+        if (!merge_lowest(machine, disk, cancelled, &merged, error)) {
+            g_prefix_error(error, "disk %s: ", disk);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+gboolean store_retain(struct store_machine *machine, guint retain_count, const gint *cancelled,
+                      GPtrArray *notes, GError **error)
 {
     g_assert(machine->lock && retain_count >= 1);
     g_autoptr(GPtrArray) disks = store_disk_folders(machine, error);
+    guint count_before = machine->manifests->len;
     if (!disks || !retire_oldest(machine, retain_count, notes, error))
         return FALSE;
+    if (somebody_reads(machine)) {
+        store_note(notes, "a recovery point is in use: merging waits");
+        return TRUE;
+    }
     for (guint i = 0; i < disks->len; i++) {
-        const char *disk = disks->pdata[i];
-        gboolean merged = TRUE, base_named;
-        if (!oldest_entry(machine, disk, &base_named) || base_named)
-            continue;
-        if (!map_is_current(machine, disk, error))
+        if (!merge_disk(machine, disks->pdata[i], cancelled, error) ||
+            (machine->manifests->len < count_before &&
+             !store_remove_unneeded(machine, disks->pdata[i], notes, error)))
             return FALSE;
-        while (merged)
-            if (!merge_lowest(machine, disk, &merged, error)) {
-                g_prefix_error(error, "disk %s: ", disk);
-                return FALSE;
-            }
     }
     return TRUE;
 }

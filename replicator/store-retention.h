@@ -7,10 +7,10 @@
 #include "replicator/store.h"
 
 /* Keeps the newest retain_count recovery points (at least 1), stopping at the oldest that is
- * pinned, then merges. Every step may be killed and done again. Needs the lock. notes may be NULL.
- */
-gboolean store_retain(struct store_machine *machine, guint retain_count, GPtrArray *notes,
-                      GError **error);
+ * pinned, then merges; while any recovery point is pinned, merging waits. Every step may be killed
+ * and done again, and is given up when *cancelled becomes 1. Needs the lock. notes may be NULL. */
+gboolean store_retain(struct store_machine *machine, guint retain_count, const gint *cancelled,
+                      GPtrArray *notes, GError **error);
 
 /* A recovery point held by a reader: until freed, or until the process ends, retention passes it
  * over. NULL with an error when the recovery point has gone, or cannot be held. */
