@@ -99,7 +99,8 @@ static gboolean try_begin(struct snapshot *snapshot, const struct snapshot_plan 
         snapshot_libvirt_error_set(error, LANDFALL_ERROR_SOURCE, hint,
                                    "machine %s: the snapshot was refused", machine->name);
     }
-    gboolean stood_still = snapshot_thaw(freeze, snapshot->warnings);
+    gboolean stood_still = snapshot_thaw(&freeze, snapshot->warnings);
+    snapshot->unthawed = freeze;
     if (snapshot->started_paused)
         snapshot->consistency = SNAPSHOT_SHUTDOWN;
     else
@@ -160,6 +161,11 @@ static gboolean take(struct snapshot *snapshot, const struct snapshot_plan *plan
     g_autoptr(GError) refusal = NULL;
     if (try_begin(snapshot, plan, decisions, stem, &code, &refusal))
         return TRUE;
+    /* A guest that did not thaw is not frozen a second time. */
+    if (snapshot->unthawed) {
+        g_propagate_error(error, g_steal_pointer(&refusal));
+        return FALSE;
+    }
     if (code != VIR_ERR_OPERATION_TIMEOUT && code != VIR_ERR_RPC && undo_try(snapshot, NULL) &&
         reconsider(snapshot, decisions, stem, code, refusal->message)) {
         g_clear_error(&refusal);

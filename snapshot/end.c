@@ -75,10 +75,16 @@ static gboolean can_delete(struct snapshot *snapshot)
     return snapshot_machine_ask_active(snapshot->machine, &active, NULL) && active;
 }
 
+static void give_up_thawing(struct snapshot *snapshot)
+{
+    snapshot_thaw_finish(g_steal_pointer(&snapshot->unthawed), snapshot->warnings);
+}
+
 gboolean snapshot_commit(struct snapshot *snapshot, GError **error)
 {
     if (snapshot->finished)
         return TRUE;
+    give_up_thawing(snapshot);
     /* Whatever goes wrong from here on, the new checkpoint is the one that counts. */
     snapshot->finished = TRUE;
     if (!snapshot->machine)
@@ -99,6 +105,7 @@ gboolean snapshot_abort(struct snapshot *snapshot, GError **error)
 {
     if (snapshot->finished)
         return TRUE;
+    give_up_thawing(snapshot);
     if (!snapshot->machine) {
         snapshot->finished = TRUE;
         return TRUE;

@@ -2,10 +2,12 @@
 /* Freezing the guest's file systems around the snapshot, with one promise: the guest is thawed no
  * later than the deadline, whatever this program or libvirt is stuck in.
  *
- *   snapshot_freeze: marker → response timeout → freeze → watch thread
- *   snapshot_thaw:   take the watch thread's turn, or learn that it has had it → thaw → marker gone
+ *   snapshot_freeze:      marker → response timeout → freeze → watch thread
+ *   snapshot_thaw:        take the watch thread's turn, or learn that it has had it → thaw →
+ *                         (failed: a thread that insists) → marker gone
+ *   snapshot_thaw_finish: end that thread, too → marker gone, if it could thaw
  *
- * The watch thread shares nothing but `struct freeze`, under its lock; libvirt's connection takes
+ * The threads share nothing but `struct freeze`, under its lock; libvirt's connection takes
  * calls from several threads, and the guest agent has a queue of its own, so a thaw gets through
  * while virDomainBackupBegin hangs. */
 #include "snapshot/snapshot-private.h"
@@ -14,6 +16,7 @@
 
 #define AGENT_NAME "org.qemu.guest_agent.0"
 #define STALE_THAW_DEADLINE_MS 5000
+#define INSIST_PERIOD_US G_USEC_PER_SEC
 
 struct freeze {
     /* Set before the thread starts, never changed. */
@@ -29,7 +32,8 @@ struct freeze {
     /* Under lock. */
     gboolean thawing;  /* somebody has taken the thaw upon himself */
     gboolean too_late; /* that was the watch thread */
-    char *failure;     /* why its thaw failed, or NULL */
+    gboolean give_up;  /* the snapshot ends, and with it the thread that insists */
+    char *failure;     /* why the last thaw failed, or NULL */
 };
 
 enum agent_state { AGENT_NONE, AGENT_SILENT, AGENT_CONNECTED };
@@ -168,8 +172,27 @@ static void freeze_free(struct freeze *freeze)
     g_free(freeze);
 }
 
-gboolean snapshot_thaw(struct freeze *freeze, GPtrArray *warnings)
+/* An agent that was stuck freezes the guest when it comes to, long after it was told to; only a
+ * thaw after that helps. So the tries go on for as long as the snapshot lives. */
+static gpointer insist(gpointer data)
 {
+    struct freeze *freeze = data;
+    while (!thaw_now(freeze)) {
+        gint64 next_us = g_get_monotonic_time() + INSIST_PERIOD_US;
+        g_mutex_lock(&freeze->lock);
+        while (!freeze->give_up && g_cond_wait_until(&freeze->changed, &freeze->lock, next_us))
+            ;
+        gboolean give_up = freeze->give_up;
+        g_mutex_unlock(&freeze->lock);
+        if (give_up)
+            break;
+    }
+    return NULL;
+}
+
+gboolean snapshot_thaw(struct freeze **freeze_inout, GPtrArray *warnings)
+{
+    struct freeze *freeze = *freeze_inout;
     if (!freeze)
         return FALSE;
     g_mutex_lock(&freeze->lock);
@@ -179,25 +202,45 @@ gboolean snapshot_thaw(struct freeze *freeze, GPtrArray *warnings)
     g_mutex_unlock(&freeze->lock);
     if (mine)
         thaw_now(freeze);
-    g_thread_join(freeze->thread);
+    g_thread_join(g_steal_pointer(&freeze->thread));
 
     /* The thread is gone, and with it the need for the lock. */
+    gboolean stood_still = freeze->sure && !freeze->too_late;
     if (freeze->sure && freeze->too_late)
         g_ptr_array_add(warnings, g_strdup("the guest was thawed at the freeze deadline, before "
                                            "the snapshot was taken: its file systems are only "
                                            "crash-consistent"));
-    /* With the marker still there, the next clean tries again. */
-    if (!freeze->failure || thaw_now(freeze))
-        snapshot_marker_remove(freeze->machine, MARKER_FROZEN, freeze->store_id, NULL);
-    else
-        g_ptr_array_add(warnings,
-                        g_strdup_printf("the guest could not be thawed: %s; the next cycle tries "
-                                        "again, `virsh domfsthaw` does it now",
-                                        freeze->failure));
-    unlimit_agent(freeze->machine);
-    gboolean stood_still = freeze->sure && !freeze->too_late;
-    freeze_free(freeze);
+    if (freeze->failure) {
+        freeze->thread = g_thread_new("thaw", insist, freeze);
+        return stood_still;
+    }
+    snapshot_thaw_finish(freeze, warnings);
+    *freeze_inout = NULL;
     return stood_still;
+}
+
+void snapshot_thaw_finish(struct freeze *freeze, GPtrArray *warnings)
+{
+    if (!freeze)
+        return;
+    if (freeze->thread) {
+        g_mutex_lock(&freeze->lock);
+        freeze->give_up = TRUE;
+        g_cond_signal(&freeze->changed);
+        g_mutex_unlock(&freeze->lock);
+        g_thread_join(freeze->thread);
+    }
+    /* With the marker still there, the next clean goes on trying. */
+    if (freeze->failure)
+        g_ptr_array_add(warnings,
+                        g_strdup_printf("the guest's file systems may still be frozen, and could "
+                                        "not be thawed: %s; the next cycle tries again, `virsh "
+                                        "domfsthaw` does it now",
+                                        freeze->failure));
+    else
+        snapshot_marker_remove(freeze->machine, MARKER_FROZEN, freeze->store_id, NULL);
+    unlimit_agent(freeze->machine);
+    freeze_free(freeze);
 }
 
 void snapshot_thaw_stale(struct snapshot_machine *machine, const char *store_id, GPtrArray *removed)

@@ -71,6 +71,8 @@ struct snapshot {
     /* Grows until the snapshot is freed. */
     GPtrArray *warnings; /* char * */
 
+    struct freeze *unthawed; /* the guest did not thaw: a thread goes on trying; or NULL */
+
     /* How far letting go has come. */
     gboolean ended;    /* the job is gone, its files too */
     gboolean finished; /* committed or aborted */
@@ -296,8 +298,12 @@ struct freeze;
 struct freeze *snapshot_freeze(struct snapshot_machine *machine, const char *store_id,
                                unsigned deadline_ms, GPtrArray *warnings);
 
-/* Thaws and frees; NULL is fine. TRUE when the guest stood still until this call. */
-gboolean snapshot_thaw(struct freeze *freeze, GPtrArray *warnings);
+/* Thaws. TRUE when the guest stood still until this call. *freeze is freed and NULL afterwards,
+ * unless the agent did not thaw: then a thread goes on trying until finish is called. */
+gboolean snapshot_thaw(struct freeze **freeze, GPtrArray *warnings);
+
+/* Ends what snapshot_thaw could not; NULL is fine. */
+void snapshot_thaw_finish(struct freeze *freeze, GPtrArray *warnings);
 
 /* Thaws the guest of an active machine that a dead owner left frozen, and says so, or why it could
  * not. */

@@ -48,17 +48,30 @@ like "the warning has the agent's words" "$(field '.warnings[]')" "could not be 
 ok "somebody else's freeze is left to him" agent_says fsfreeze-status frozen
 virsh -q domfsthaw demo >"$KIT_TMP/.virsh"
 
-guest_run demo 'kill -STOP $(cat /run/qemu-ga.pid)'
+# A stuck agent does late what it was told: it freezes when nobody expects it any more.
+guest_run demo 'killall -STOP qemu-ga'
 started=$(kit_now)
-cycle abort --machine demo --disk vda --deadline-ms 1000
-answer=$taken
-is "an agent that does not answer: crash-consistent" "$(field .consistency)" crash
+hold --machine demo --disk vda --deadline-ms 1000
+is "a stuck agent: crash-consistent" "$(field .consistency)" crash
 like "with a warning" "$(field '.warnings | join(" ")')" "could not be frozen"
 ok "and without a long wait" [ $(($(kit_now) - started)) -lt 10000000 ]
-guest_run demo 'kill -CONT $(cat /run/qemu-ga.pid)'
-wait_for 20 agent_says fsfreeze-status thawed
+guest_run demo 'killall -CONT qemu-ga'
+ok "S5: its late freeze is thawed while the snapshot lasts" \
+    wait_for 20 agent_says fsfreeze-status thawed
+hold_say abort
+hold_done
+ok "and the marker is gone" no_marker
+
+guest_run demo 'killall -STOP qemu-ga'
+cycle abort --machine demo --disk vda --deadline-ms 1000
+hold_warnings=$(jq -r '.warnings | join(" ")' <<<"$answer")
+like "a stuck agent in a short cycle: the warning says what to do" "$hold_warnings" "domfsthaw"
+ok "the marker stays" eval '! no_marker'
+guest_run demo 'killall -CONT qemu-ga'
+wait_for 20 agent_says fsfreeze-status frozen
 room clean --machine demo
-is "clean succeeds" "$status" 0
+like "S5: the next clean thaws it" "$(field .removed)" "thawed"
+ok "it is thawed" agent_says fsfreeze-status thawed
 ok "and the marker is gone" no_marker
 
 cycle abort --machine demo --disk vda --no-freeze
@@ -70,7 +83,7 @@ is "a paused guest is not asked" \
     "$(jq -r '"\(.consistency) \(.warnings | length)"' <<<"$taken")" "crash 0"
 is "and stays paused" "$(guest_state demo)" paused
 virsh -q resume demo
-guest_run demo 'kill $(cat /run/qemu-ga.pid)'
+guest_run demo 'killall qemu-ga'
 cycle abort --machine demo --disk vda
 like "an agent that is gone is a warning" "$(jq -r '.warnings[]' <<<"$taken")" "is not running"
 guest_wait_more_acked demo 20 3
