@@ -24,6 +24,7 @@ struct lane_thread {
 /* The lanes of one disk, and who waits for them. */
 struct pass {
     struct lane_job job;
+    char *place; /* the disk's folder */
     struct lane_thread lanes[LANES_MAX];
     guint lane_count;
     GMutex lock;
@@ -150,6 +151,8 @@ static void pass_prepare(struct pass *pass, struct disk_cycle *disk,
     pass->job.extents = disk->candidates;
     pass->job.ops = context->ops;
     pass->job.replica = disk->replica;
+    pass->place = store_machine_disk_folder(context->machine, disk->work->source.name);
+    pass->job.place = pass->place;
     pass->job.map = disk->map;
     pass->job.disk_bytes = disk->disk_bytes;
     pass->job.in_place = disk->mode == SCAN_INITIAL;
@@ -177,6 +180,7 @@ static void pass_clear(struct pass *pass, struct disk_cycle *disk)
     }
     g_array_sort(disk->changes, compare_changes);
     lane_job_clear(&pass->job);
+    g_free(pass->place);
     g_mutex_clear(&pass->lock);
     g_cond_clear(&pass->ended);
 }
@@ -211,8 +215,7 @@ gboolean disk_cycle_transfer(struct disk_cycle *disk, const struct cycle_context
     if (ok) {
         run_lanes(&pass, disk, context);
         if (pass.job.error) {
-            g_propagate_prefixed_error(error, g_steal_pointer(&pass.job.error),
-                                       "disk %s: ", disk->work->source.name);
+            g_propagate_error(error, g_steal_pointer(&pass.job.error));
             ok = FALSE;
         }
     }

@@ -55,8 +55,8 @@ void lane_job_clear(struct lane_job *job)
     g_clear_error(&job->error);
 }
 
-/* Takes ownership of error; the first one stays, later ones are dropped. */
-static void job_fail(struct lane_job *job, GError *error)
+/* Takes ownership of error, which names the disk; the first one stays, later ones are dropped. */
+static void job_take_error(struct lane_job *job, GError *error)
 {
     g_mutex_lock(&job->lock);
     if (job->error)
@@ -65,6 +65,12 @@ static void job_fail(struct lane_job *job, GError *error)
         job->error = error;
     g_mutex_unlock(&job->lock);
     g_atomic_int_set(&job->stopped, 1);
+}
+
+static void job_fail(struct lane_job *job, GError *error)
+{
+    g_prefix_error(&error, "disk %s: ", job->source->name);
+    job_take_error(job, error);
 }
 
 static void count(guint64 *counter, guint64 n)
@@ -135,8 +141,8 @@ static void write_done(void *lane_owner, void *cookie, int errnum)
     slot->writes_in_flight--;
     if (errnum) {
         landfall_error_set_errno(&error, LANDFALL_ERROR_REPLICA, errnum, NULL,
-                                 "cannot write the replica near byte %" G_GUINT64_FORMAT,
-                                 slot->offset_bytes);
+                                 "cannot write the replica in %s, near byte %" G_GUINT64_FORMAT,
+                                 lane->job->place, slot->offset_bytes);
         job_fail(lane->job, error);
     } else if (slot->writes_in_flight == 0) {
         release(slot);
@@ -261,8 +267,8 @@ static void request_consume(struct lane *lane, guint64 length_bytes)
 static void fail_libnbd(struct lane *lane)
 {
     GError *error = NULL;
-    nbd_source_error(lane->job->source, "read from", &error);
-    job_fail(lane->job, error);
+    nbd_source_error(lane->job->source, "read from", &error); /* names the disk */
+    job_take_error(lane->job, error);
 }
 
 static gboolean start_read(struct lane *lane, guint connection, const struct extent *read)

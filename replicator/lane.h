@@ -28,6 +28,7 @@ struct lane_job {
     const struct extent_list *extents;
     const struct replica_ops *ops;
     struct replica *replica;
+    const char *place;     /* of the replica, for errors */
     struct block_map *map; /* what the replica holds */
     guint64 disk_bytes;    /* of the source; the map may still have another size */
     gboolean in_place;     /* a first cycle: changes go into the map at once */
