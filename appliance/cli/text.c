@@ -10,9 +10,12 @@ struct text_table {
     GPtrArray *rows;       /* char **, the titles first */
 };
 
+/* GLib puts a no-break space between number and unit, which no one can grep for. */
 char *text_bytes(guint64 bytes)
 {
-    return g_format_size_full(bytes, G_FORMAT_SIZE_IEC_UNITS);
+    g_autofree char *text = g_format_size_full(bytes, G_FORMAT_SIZE_IEC_UNITS);
+    g_auto(GStrv) parts = g_strsplit(text, "\302\240", -1);
+    return g_strjoinv(" ", parts);
 }
 
 char *text_duration(guint64 duration_ms)

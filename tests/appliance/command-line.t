@@ -16,6 +16,7 @@ start_nbdkit "$KIT_TMP/nbd" -r file "$KIT_TMP/disk"
 ok "a cycle of an NBD export" landfall cycle --disk vda="$KIT_URI" --machine m1 --store "$store"
 run landfall cycle --disk vda="$KIT_URI" --machine m1 --store "$store"
 like "says what it did" "$output" 'recovery point 2 \(crash-consistent\) committed in [0-9.]+ s'
+like "sizes can be searched for" "$output" '100\.0 MiB'
 unlike "of a plain export no snapshot is claimed" "$output" 'snapshot taken|held'
 ok "two disks" landfall cycle --disk vda="$KIT_URI" --disk vdb="$KIT_URI" --machine m2 --store "$store"
 
