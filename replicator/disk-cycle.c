@@ -173,7 +173,7 @@ static void pass_clear(struct pass *pass, struct disk_cycle *disk)
     for (guint i = 0; i < LANES_MAX; i++) {
         struct lane_thread *lane = &pass->lanes[i];
         for (guint k = 0; k < lane->connection_count; k++)
-            nbd_close(lane->connections[k]);
+            nbd_source_disconnect(lane->connections[k]);
         if (lane->changes->len)
             g_array_append_vals(disk->changes, lane->changes->data, lane->changes->len);
         g_array_unref(lane->changes);

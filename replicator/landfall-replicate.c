@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "replicator/cycle.h"
 #include "replicator/events.h"
+#include "replicator/tls-cipher.h"
 
 #include <gio/gio.h>
 #include <gio/gunixinputstream.h>
@@ -282,6 +283,7 @@ int main(int argc, char **argv)
 {
     struct options options = {.audit_blocks = -1};
     g_autoptr(GError) error = NULL;
+    tls_cipher_prefer_aes(argv);
     catch_signals();
     if (parse_options(&options, &argc, &argv, &error) && options.version) {
         printf("landfall-replicate %s\n", LANDFALL_VERSION);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define CONNECT_TIMEOUT_MS 30000
+#define DISCONNECT_TIMEOUT_MS 1000
 #define POLL_MS 100
 
 static const char *const schemes[] = {"nbd", "nbds", "nbd+unix", "nbds+unix", NULL};
@@ -100,6 +101,18 @@ struct nbd_handle *nbd_source_connect(const struct nbd_source *source, const cha
         return handle;
     nbd_close(handle);
     return NULL;
+}
+
+void nbd_source_disconnect(struct nbd_handle *handle)
+{
+    gint64 deadline_us = g_get_monotonic_time() + DISCONNECT_TIMEOUT_MS * 1000ll;
+    if (handle && nbd_aio_is_ready(handle) == 1 && nbd_aio_in_flight(handle) == 0 &&
+        nbd_aio_disconnect(handle, 0) == 0)
+        while (nbd_aio_is_closed(handle) == 0 && nbd_aio_is_dead(handle) == 0 &&
+               g_get_monotonic_time() < deadline_us)
+            if (nbd_poll(handle, POLL_MS) < 0)
+                break;
+    nbd_close(handle);
 }
 
 gboolean nbd_source_size(const struct nbd_source *source, struct nbd_handle *handle,

@@ -25,6 +25,10 @@ gboolean nbd_source_check(const struct nbd_source *source, GError **error);
 struct nbd_handle *nbd_source_connect(const struct nbd_source *source, const char *context,
                                       const gint *cancelled, GError **error);
 
+/* Says goodbye, so that the server logs no lost connection, and closes. Waits at most a second; a
+ * handle with requests in flight, or NULL, is only closed. */
+void nbd_source_disconnect(struct nbd_handle *handle);
+
 /* Size of the export in bytes. Errors: source; unsupported for sizes and block sizes that replicas
  * cannot have (not a multiple of 512 bytes, empty, above 64 TiB, blocks above 64 KiB). */
 gboolean nbd_source_size(const struct nbd_source *source, struct nbd_handle *handle,
