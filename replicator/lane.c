@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define POLL_MS 100 /* how long a cancel may go unseen */
+#define DRAIN_MS 500
 #define REQUEST_BLOCKS (REQUEST_BYTES / BLOCK_BYTES)
 #define ZERO_STEP_BLOCKS 256u
 
@@ -364,21 +365,29 @@ static gboolean is_busy(const struct lane *lane)
     return busy > 0;
 }
 
+/* After a cancel the reads in flight are awaited for a moment: a server such as nbdkit 1.32
+ * aborts when a client leaves with answers on their way. */
 static gboolean lane_loop(struct lane *lane, GError **error)
 {
     struct lane_job *job = lane->job;
+    gint64 patience_us = 0;
     while (!g_atomic_int_get(&job->stopped)) {
-        if (g_atomic_int_get(job->cancelled)) {
-            landfall_error_set(error, LANDFALL_ERROR_CANCELLED, NULL, "cancelled");
-            return FALSE;
-        }
-        int timeout_ms = lane_fill(lane);
+        gboolean cancelled = g_atomic_int_get(job->cancelled);
+        if (cancelled && patience_us == 0)
+            patience_us = g_get_monotonic_time() + DRAIN_MS * 1000;
+        int timeout_ms = cancelled ? POLL_MS : lane_fill(lane);
         if (!job->ops->submit(lane->replica, error))
             return FALSE;
-        if (!lane->work_left && !is_busy(lane))
+        if ((!lane->work_left || cancelled) && !is_busy(lane))
+            break;
+        if (cancelled && g_get_monotonic_time() > patience_us)
             break;
         if (!lane_wait(lane, timeout_ms, error))
             return FALSE;
+    }
+    if (g_atomic_int_get(job->cancelled)) {
+        landfall_error_set(error, LANDFALL_ERROR_CANCELLED, NULL, "cancelled");
+        return FALSE;
     }
     return !g_atomic_int_get(&job->stopped);
 }
