@@ -38,7 +38,7 @@ has_sent() {
 cancelled() {
     is "$1: status" "$status" 1
     is "$1: code" "$(event error .code)" cancelled
-    ok "$1: quick ($took_ms ms)" [ $took_ms -lt 1500 ]
+    ok "$1: quick ($took_ms ms)" [ $took_ms -lt 2000 ]
 }
 
 # --- the first cycle ----------------------------------------------------------------------------
@@ -102,6 +102,21 @@ last=${last##* }
 commits "after all of these" "${vda[@]}"
 ok "after all of these: the copy" point_is $((last + 1)) vda "$disk"
 is "nothing is left over" "$(leftovers)" ""
+
+# A server outlives the cancel of its client: the answers on their way are awaited.
+start_nbdkit "$KIT_TMP/slow.sock" --filter=delay file "$disk" rdelay=30ms
+slow=$KIT_PID
+MACHINE=m4
+for ((i = 0; i < 12; i++)); do
+    start_cycle --disk "vda=$KIT_URI"
+    sleep 0.25
+    kill -TERM $child 2>/dev/null || true
+    end_cycle
+done
+ok "nbdkit serves after a dozen cancels" kill -0 "$slow"
+cycle --disk vda="$KIT_URI"
+is "and is read" "$status" 0
+stop_process "$slow"
 
 # --- work and control over standard input -------------------------------------------------------
 
@@ -199,16 +214,9 @@ holder=$child
 ok "the holder is under way" wait_for 20 has_sent 65536
 EVENTS=$EVENTS.second
 begun=$(kit_now)
-start_cycle "${vda[@]}"
-second=$child
-start_cycle() { :; }
-sleep 0.5
-kill -TERM $second
-end_cycle
-is "waiting for the lock is cancelled: status" "$status $(event error .code)" "1 cancelled"
-ok "waiting for the lock is cancelled quickly ($took_ms ms)" [ $took_ms -lt 1500 ]
 cycle "${vda[@]}"
 refused "a second process" 1 conflict "$STORE/m3/lock is held by process $holder \(landfall-replicate\)"
+ok "a second process does not wait for long" [ $(($(kit_now) - begun)) -lt 4000000 ]
 EVENTS=${EVENTS%.second}
 child=$holder
 kill -TERM $child
