@@ -26,7 +26,7 @@ struct machine_cycle {
     struct store *store;
     char *key;                      /* of the machine in the store */
     struct store_lock *lock;        /* what is ours on the host is ours alone while we hold it */
-    struct store_machine *replicas; /* as they were before the cycle; NULL: none */
+    struct store_machine *replicas; /* as they were before the cycle */
     struct snapshot_host *host;
     struct snapshot_machine *machine;
     struct snapshot *snapshot;
@@ -71,6 +71,21 @@ static gboolean check_cancelled(const struct machine_cycle *cycle, GError **erro
 /* --- store ---------------------------------------------------------------------------------------
  */
 
+/* What an earlier cycle left half done is settled before the guest is bothered. Its child may have
+ * outlived it, and may still commit: with the child's lock in hand, the store's last recovery point
+ * is the last one. */
+static gboolean settle_place(struct machine_cycle *cycle, GError **error)
+{
+    g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func(g_free);
+    cycle->replicas = store_machine_open(cycle->store, cycle->key, STORE_WRITE, notes, error);
+    if (!cycle->replicas)
+        return FALSE;
+    g_clear_pointer(&cycle->replicas->lock, store_lock_free); /* our own child needs it next */
+    for (guint i = 0; i < notes->len; i++)
+        warn(cycle, "recovered", NULL, notes->pdata[i]);
+    return TRUE;
+}
+
 /* Takes the machine's place in the store: from here on nobody else cycles it into this store. */
 static gboolean open_place(struct machine_cycle *cycle, GError **error)
 {
@@ -82,21 +97,15 @@ static gboolean open_place(struct machine_cycle *cycle, GError **error)
     }
     g_autofree char *folder = g_build_filename(cycle->store->path, cycle->key, NULL);
     g_autofree char *lock = g_build_filename(folder, LOCK_FILE, NULL);
-    g_autofree char *points = g_build_filename(folder, "recovery-points", NULL);
     if (!store_folder_create(folder, error))
         return FALSE;
     cycle->lock = store_lock_take(lock, 0, error);
-    if (!cycle->lock)
-        return FALSE;
-    if (!g_file_test(points, G_FILE_TEST_IS_DIR))
-        return TRUE;
-    cycle->replicas = store_machine_open(cycle->store, cycle->key, STORE_READ, NULL, error);
-    return cycle->replicas != NULL;
+    return cycle->lock && settle_place(cycle, error);
 }
 
 static const struct manifest *latest(const struct machine_cycle *cycle)
 {
-    return cycle->replicas ? store_machine_latest(cycle->replicas) : NULL;
+    return store_machine_latest(cycle->replicas);
 }
 
 /* --- snapshot ------------------------------------------------------------------------------------
@@ -150,8 +159,7 @@ static gboolean wants_disk(const struct machine_cycle *cycle,
 static void plan_disk(const struct machine_cycle *cycle, const char *name,
                       struct snapshot_plan_disk *ret_plan)
 {
-    const struct manifest *manifest =
-        cycle->replicas ? store_machine_latest_with_disk(cycle->replicas, name) : NULL;
+    const struct manifest *manifest = store_machine_latest_with_disk(cycle->replicas, name);
     const struct manifest_disk *disk = manifest ? manifest_disk_find(manifest, name) : NULL;
     *ret_plan = (struct snapshot_plan_disk){
         .name = g_strdup(name),
@@ -364,26 +372,26 @@ static JsonObject *replicate(struct machine_cycle *cycle, GError **error)
 }
 
 /* The store decides, not the child's words: a child killed right after its commit has said nothing.
- */
-static gboolean is_committed(const struct machine_cycle *cycle)
+ * Returns the recovery point, owned by the caller, or NULL. */
+static JsonObject *find_committed(const struct machine_cycle *cycle)
 {
     const char *checkpoint = snapshot_checkpoint(cycle->snapshot);
-    if (cycle->committed || !checkpoint)
-        return cycle->committed;
     struct store_machine *now =
         store_machine_open(cycle->store, cycle->key, STORE_READ, NULL, NULL);
     const struct manifest *manifest = now ? store_machine_latest(now) : NULL;
-    gboolean committed = manifest && g_strcmp0(manifest->checkpoint, checkpoint) == 0;
+    gboolean ours = cycle->committed ||
+                    (checkpoint && manifest && g_strcmp0(manifest->checkpoint, checkpoint) == 0);
+    JsonObject *point = ours && manifest ? manifest_to_json(manifest) : NULL;
     store_machine_free(now);
-    return committed;
+    return point;
 }
 
 /* The checkpoint advances if and only if the recovery point is in the store. What cannot be tidied
  * up here is left to the next cycle, which knows its own by name. */
-static void close_snapshot(struct machine_cycle *cycle)
+static void close_snapshot(struct machine_cycle *cycle, gboolean committed)
 {
     g_autoptr(GError) error = NULL;
-    gboolean ok = is_committed(cycle)
+    gboolean ok = committed
                       ? end_snapshot(cycle, &error) && snapshot_commit(cycle->snapshot, &error)
                       : snapshot_abort(cycle->snapshot, &error);
     if (!ok)
@@ -403,11 +411,21 @@ static void machine_cycle_clear(struct machine_cycle *cycle)
 
 static JsonObject *cycle_snapshot(struct machine_cycle *cycle, GError **error)
 {
+    g_autoptr(GError) cause = NULL;
     report_snapshot(cycle);
-    JsonObject *result = replicate(cycle, error);
-    close_snapshot(cycle);
-    if (!result)
+    JsonObject *result = replicate(cycle, &cause);
+    if (!result && (result = find_committed(cycle))) {
+        g_autofree char *message =
+            g_strdup_printf("the recovery point is whole, but tidying up after it was cut short "
+                            "and is left to the next cycle: %s",
+                            cause->message);
+        warn(cycle, "unfinished", NULL, message);
+    }
+    close_snapshot(cycle, result || cycle->committed);
+    if (!result) {
+        g_propagate_error(error, g_steal_pointer(&cause));
         return NULL;
+    }
     json_object_set_int_member(result, "snapshot_held_ms",
                                (cycle->ended_us - cycle->begun_us) / 1000);
     json_object_set_int_member(result, "cycle_ms",
