@@ -223,6 +223,8 @@ static int read_done(void *data, int *errnum)
         job_fail(job, error);
         return 1;
     }
+    if (g_atomic_int_get(&job->stopped))
+        return 1; /* nothing is made of it any more */
     count(&job->counters->read_bytes, slot->length_bytes);
     if (!queue_changed(slot, &error))
         job_fail(job, error);
@@ -365,26 +367,24 @@ static gboolean is_busy(const struct lane *lane)
     return busy > 0;
 }
 
-/* After a cancel the reads in flight are awaited for a moment: a server such as nbdkit 1.32
- * aborts when a client leaves with answers on their way. */
+/* After a cancel or a failure the reads in flight are awaited for a moment: a server such as nbdkit
+ * 1.32 aborts when a client leaves with answers on their way. */
 static gboolean lane_loop(struct lane *lane, GError **error)
 {
     struct lane_job *job = lane->job;
-    gint64 patience_us = 0;
-    while (!g_atomic_int_get(&job->stopped)) {
-        gboolean cancelled = g_atomic_int_get(job->cancelled);
-        if (cancelled && patience_us == 0)
+    gint64 patience_us = G_MAXINT64;
+    do {
+        gboolean over = g_atomic_int_get(&job->stopped) || g_atomic_int_get(job->cancelled);
+        if (over && patience_us == G_MAXINT64)
             patience_us = g_get_monotonic_time() + DRAIN_MS * 1000;
-        int timeout_ms = cancelled ? POLL_MS : lane_fill(lane);
+        int timeout_ms = over ? POLL_MS : lane_fill(lane);
         if (!job->ops->submit(lane->replica, error))
             return FALSE;
-        if ((!lane->work_left || cancelled) && !is_busy(lane))
-            break;
-        if (cancelled && g_get_monotonic_time() > patience_us)
+        if ((over || !lane->work_left) && !is_busy(lane))
             break;
         if (!lane_wait(lane, timeout_ms, error))
             return FALSE;
-    }
+    } while (g_get_monotonic_time() < patience_us);
     if (g_atomic_int_get(job->cancelled)) {
         landfall_error_set(error, LANDFALL_ERROR_CANCELLED, NULL, "cancelled");
         return FALSE;
