@@ -89,7 +89,7 @@ help:
 	@echo 'make check-valgrind  the unit tests under memcheck'
 	@echo 'make fuzz            each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make bench           Landfall against its peers, side by side (QUICK=1: two minutes)'
-	@echo 'make demo            from nothing to a replicated, tested, migrated machine'
+	@echo 'make demo            from nothing to a replicated machine, and the proof (needs root)'
 	@echo 'make format install clean'
 
 $(BUILD)/%.o: %.c
@@ -192,7 +192,7 @@ bench: all $(BUILD)/bench/gendisk $(BUILD)/bench/measure
 	$(Q)$(TEST_ENVIRONMENT) bench/run.sh $(if $(QUICK),quick,full)
 
 demo: deps
-	$(Q)$(MAKE) all
+	$(Q)$(MAKE) all kit
 	$(Q)$(TEST_ENVIRONMENT) demo/demo.sh
 
 install: all
