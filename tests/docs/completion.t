@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Bash completion, driven as readline drives it: the words, the cursor, what comes back.
+. "$(dirname "$0")/../kit/libvirtd.sh"
+requires nbdkit
+[ -r /usr/share/bash-completion/bash_completion ] || skip_all "bash-completion is not installed"
+
+store=$KIT_TMP/store
+truncate -s 1M "$KIT_TMP/disk"
+start_nbdkit "$KIT_TMP/nbd" -r file "$KIT_TMP/disk"
+landfall cycle --disk vda="$KIT_URI" --disk vdb="$KIT_URI" --machine alpha --store "$store" >"$KIT_TMP/log"
+landfall cycle --disk vda="$KIT_URI" --disk vdb="$KIT_URI" --machine alpha --store "$store" >"$KIT_TMP/log"
+landfall cycle --disk vda="$KIT_URI" --machine beta --store "$store" >"$KIT_TMP/log"
+mkdir "$KIT_TMP/work" "$KIT_TMP/work/folder" && touch "$KIT_TMP/work/file"
+virsh -q define /dev/stdin >"$KIT_TMP/log" <<END
+<domain type='qemu'><name>web</name><memory>1024</memory><os><type>hvm</type></os><devices>
+<disk type='file'><source file='/web.img'/><target dev='vda'/></disk>
+<disk type='file'><source file='/data.img'/><target dev='vdb'/></disk></devices></domain>
+END
+
+# The shell that completes is not this one: the completion is no script with set -e.
+cat >"$KIT_TMP/complete" <<'END'
+. /usr/share/bash-completion/bash_completion
+. "$KIT_TOP/doc/completion/$1"
+cd "$KIT_TMP/work"
+COMP_LINE=${*} COMP_POINT=${#COMP_LINE} COMP_TYPE=9 COMP_KEY=9
+# readline cuts words at these, and hands over the pieces.
+COMP_WORDS=()
+for word; do
+    while [[ $word =~ ^([^=:]*)([=:]+)(.*)$ ]]; do
+        [ -z "${BASH_REMATCH[1]}" ] || COMP_WORDS+=("${BASH_REMATCH[1]}")
+        COMP_WORDS+=("${BASH_REMATCH[2]}")
+        word=${BASH_REMATCH[3]}
+        [ -n "$word" ] || break
+    done
+    [ -z "$word" ] && [ "${COMP_WORDS[-1]:-}" = = ] || COMP_WORDS+=("$word")
+done
+COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+compopt() { :; }
+function=_${1//-/_}
+$function "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+printf '%s\n' "${COMPREPLY[@]}" | LC_ALL=C sort | tr '\n' ' '
+END
+
+# completes NAME EXPECTED WORD…: the last word is where the cursor is.
+completes() {
+    is "$1" "$(bash --norc "$KIT_TMP/complete" "${@:3}" | sed 's/ *$//')" "$2"
+}
+
+completes "commands" '--help --version cycle store' landfall ''
+completes "a command begun" 'cycle' landfall c
+completes "commands of a group" 'export list verify' landfall store ''
+completes "options, from --help" '--all --help --json --rebuild-block-map --recovery-point=' landfall store verify --
+completes "an option begun" '--scratch-dir= --socket-dir= --store=' landfall cycle --s
+completes "options of the last command" '--force --format=' landfall store export "$store" alpha --fo
+completes "a folder" 'folder' landfall store list f
+completes "machines of a store" 'alpha beta' landfall store list "$store" ''
+completes "after an option" 'alpha' landfall store verify --json "$store" a
+completes "after an option with a value" 'alpha beta' landfall store verify --recovery-point 1 "$store" ''
+completes "a file" 'file folder' landfall store export "$store" alpha f
+completes "recovery points" '1 2' landfall store verify "$store" alpha --recovery-point ''
+completes "recovery points, after =" '1 2' landfall store verify "$store" alpha --recovery-point=
+completes "disks" 'vda vdb' landfall store export "$store" alpha --disk vd
+completes "disks of another machine" 'vda' landfall store export "$store" beta --disk=vd
+completes "formats" 'vmdk vpc' landfall store export "$store" beta --format v
+completes "hosts" '///session ///system' landfall cycle --host qemu:
+completes "machines of a host" 'web' landfall cycle --host qemu:///system --machine ''
+completes "machines of a host, after =" 'web' landfall cycle --host=qemu:///system --machine=w
+completes "a host behind ssh is not asked" '' landfall cycle --host qemu+ssh://nowhere/system --machine ''
+completes "disks of a host's machine" 'vda vdb' \
+    landfall cycle --host qemu:///system --machine web --exclude-disk ''
+completes "machines of a store, without a host" 'alpha beta' landfall cycle --store "$store" --machine ''
+completes "a store" 'folder' landfall cycle --store f
+completes "a number is not guessed" '' landfall cycle --retain ''
+completes "a store that is none" '' landfall store list "$KIT_TMP/work" ''
+
+completes "landfall-replicate: options" '--machine-name= --machine=' landfall-replicate --m
+completes "landfall-replicate: consistency" 'crash' landfall-replicate --consistency c
+completes "landfall-replicate: a store" 'folder' landfall-replicate --store f
+done_testing
