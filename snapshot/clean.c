@@ -105,9 +105,9 @@ static gboolean check_foreign_checkpoints(struct snapshot_machine *machine, cons
     if (!foreign->len)
         return TRUE;
     landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
-                       "if no other tool needs them, remove them with `virsh checkpoint-delete`; "
+                       "if nobody needs them, remove them with `virsh checkpoint-delete`; "
                        "or replicate with --no-checkpoint, by hash scans",
-                       "machine %s has checkpoints of another tool: %s", machine->name,
+                       "machine %s has checkpoints of another tool or store: %s", machine->name,
                        foreign->str);
     return FALSE;
 }

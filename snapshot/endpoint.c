@@ -8,6 +8,21 @@
 #include <string.h>
 #include <sys/un.h>
 
+/* The command that carries bytes between its standard input and output and the socket, as one word
+ * for ssh. It has to end when its input does, or closing a connection waits for ever; netcats that
+ * do not by themselves take -q, and one can ask which kind it is. */
+static char *netcat_command(const struct snapshot_host *host, const char *socket_path)
+{
+    g_autofree char *path = g_shell_quote(socket_path);
+    g_autofree char *netcat = g_shell_quote(host->netcat);
+    g_autofree char *script =
+        g_strdup_printf("if %s -q 2>&1 | grep -q 'requires an argument'; then exec %s -q 0 -U %s; "
+                        "else exec %s -U %s; fi",
+                        netcat, netcat, path, netcat, path);
+    g_autofree char *quoted = g_shell_quote(script);
+    return g_strdup_printf("sh -c %s", quoted);
+}
+
 void snapshot_endpoint_fill(const struct snapshot_host *host, const char *socket_path,
                             struct snapshot_disk *disk)
 {
@@ -20,9 +35,7 @@ void snapshot_endpoint_fill(const struct snapshot_host *host, const char *socket
             g_uri_join(G_URI_FLAGS_ENCODED, "nbd+unix", NULL, "", -1, path, query, NULL);
         return;
     }
-    /* The remote shell splits the command anew, so the path is quoted for it. */
-    g_autofree char *quoted = g_shell_quote(socket_path);
-    g_autofree char *command = g_strdup_printf("%s -U %s", host->netcat, quoted);
+    g_autofree char *command = netcat_command(host, socket_path);
     g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
     g_strv_builder_addv(builder, (const char **)host->ssh);
     g_strv_builder_add(builder, command);

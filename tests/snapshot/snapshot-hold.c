@@ -8,13 +8,15 @@
  *   snapshot-hold nbd   --disk NAME=URI…
  *
  * SPEC is NAME[,SIZE[,CHECKPOINT]]. hold prints the snapshot, then obeys words on standard input:
- * end, commit, abort, free. End of input is free, which aborts. */
+ * end, commit, abort, sizes (as the NBD server says them), free. End of input is free, which
+ * aborts. */
 #include "snapshot/snapshot.h"
 
 #include "base/error.h"
 #include "tests/snapshot/libvirt-faults.h"
 
 #include <json-glib/json-glib.h>
+#include <libnbd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,6 +158,39 @@ static void print_snapshot(const struct snapshot *snapshot)
     print_line(builder);
 }
 
+/* Connects as the replicator does. */
+static gint64 size_over_nbd(const struct snapshot_disk *disk)
+{
+    struct nbd_handle *nbd = nbd_create();
+    gint64 size = -1;
+    gboolean connected = FALSE;
+    if (disk->nbd_command)
+        connected = nbd_set_export_name(nbd, disk->name) == 0 &&
+                    nbd_connect_command(nbd, disk->nbd_command) == 0;
+    else
+        connected = nbd_connect_uri(nbd, disk->nbd_uri) == 0;
+    if (connected)
+        size = nbd_get_size(nbd);
+    else
+        fprintf(stderr, "%s\n", nbd_get_error());
+    nbd_close(nbd);
+    return size;
+}
+
+static void print_sizes(const struct snapshot *snapshot)
+{
+    g_autoptr(JsonBuilder) builder = json_builder_new();
+    json_builder_begin_object(builder);
+    const GPtrArray *disks = snapshot_disks(snapshot);
+    for (guint i = 0; i < disks->len; i++) {
+        const struct snapshot_disk *disk = disks->pdata[i];
+        json_builder_set_member_name(builder, disk->name);
+        json_builder_add_int_value(builder, size_over_nbd(disk));
+    }
+    json_builder_end_object(builder);
+    print_line(builder);
+}
+
 static int obey(struct snapshot *snapshot)
 {
     g_autoptr(GError) error = NULL;
@@ -163,6 +198,10 @@ static int obey(struct snapshot *snapshot)
     int status = 0;
     while (status == 0 && scanf("%15s", word) == 1 && strcmp(word, "free") != 0) {
         gboolean done = FALSE;
+        if (strcmp(word, "sizes") == 0) {
+            print_sizes(snapshot);
+            continue;
+        }
         if (strcmp(word, "end") == 0)
             done = snapshot_end(snapshot, &error);
         else if (strcmp(word, "commit") == 0)

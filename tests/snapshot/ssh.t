@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# A host behind ssh: libvirt and the disks both come by it, and the host is left as it was.
+
+. "$(dirname "$0")/room.sh"
+requires ssh nc
+[[ $KIT_TOP $KIT_BUILD != *"$(getent passwd root | cut -d: -f6)"/* ]] ||
+    skip_all "the tree lies in the home folder that this test replaces"
+[ -x /usr/sbin/sshd ] || skip_all "openssh-server is not installed"
+
+# The home folder and the daemon's are this test's own: keys and known hosts end with it.
+home=$(getent passwd root | cut -d: -f6)
+mount -t tmpfs -o mode=700 tmpfs "$home"
+mkdir -m 700 "$home/.ssh"
+# sshd wants this folder, which the machine has when its own sshd has been started.
+if [ ! -d /run/sshd ]; then
+    mkdir /run/sshd
+    cleanup_fn rmdir /run/sshd
+fi
+for key in host user; do
+    ssh-keygen -q -t ed25519 -N '' -f "$home/.ssh/$key"
+done
+cp "$home/.ssh/user.pub" "$home/.ssh/authorized_keys"
+start_background /usr/sbin/sshd -D -e -f /dev/null -h "$home/.ssh/host" -p 2222 \
+    -o ListenAddress=127.0.0.1 -o StrictModes=no -o PidFile=none
+echo "[127.0.0.1]:2222 $(<"$home/.ssh/host.pub")" >"$home/.ssh/known_hosts"
+wait_for 10 nc -z 127.0.0.1 2222
+
+guest_make_disk "$room_images/a.qcow2" qcow2 64M
+guest_define demo --disk "vda:qcow2:$room_images/a.qcow2"
+before=$(host_state)
+LIBVIRT_DEFAULT_URI="qemu+ssh://root@127.0.0.1:2222/system?keyfile=$home/.ssh/user"
+hold --machine demo --disk vda
+is "a machine of a host behind ssh" "$(field '"\(.error) \(.consistency)"')" "null shutdown"
+is "the URI names the export only" "$(field .disks.vda.uri)" nbd:///vda
+hold_say sizes
+is "the command carries the disk" "$(field .vda)" 67108864
+hold_say abort
+is "abort succeeds" "$(field .error)" null
+hold_done
+LIBVIRT_DEFAULT_URI=qemu:///system
+is "S6: nothing is left on the host" "$(host_state)" "$before"
+
+room show --machine demo
+answer=$("$room_tool" show --host "qemu+ssh://root@127.0.0.1:2223/system" --machine demo) || true
+is "a host that cannot be reached is the host's error" "$(field .error)" source
+like "it is named" "$(field .message)" "127.0.0.1:2223"
+done_testing
