@@ -4,7 +4,7 @@
 # and codes, in both directions; the pages render without a warning.
 . "$(dirname "$0")/../kit/kit.sh"
 requires scdoc nbdkit jq
-cd "$KIT_TOP"
+cd "$KIT_TOP" || exit
 
 for source in doc/*.scd; do
     page=$KIT_TMP/$(basename "${source%.scd}")
