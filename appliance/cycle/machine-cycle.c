@@ -31,8 +31,9 @@ struct machine_cycle {
     struct snapshot_machine *machine;
     struct snapshot *snapshot;
     gint64 started_us;
-    gint64 begun_us; /* of the snapshot */
-    gint64 ended_us; /* of the snapshot; 0: it is held */
+    gint64 begun_us;     /* of the snapshot */
+    gint64 ended_us;     /* of the snapshot; 0: it is held */
+    guint warnings_told; /* of the snapshot's, which grow until it is closed */
     gboolean committed;
 };
 
@@ -194,7 +195,9 @@ static GArray *plan_disks(const struct machine_cycle *cycle, GError **error)
     }
     if (plans->len > 0)
         return plans;
-    landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL, "the machine has no disk to replicate");
+    landfall_error_set(error, LANDFALL_ERROR_CONFIG,
+                       "exclude fewer disks; optical and floppy drives are left out anyway",
+                       "the machine has no disk to replicate");
     g_array_unref(plans);
     return NULL;
 }
@@ -267,9 +270,15 @@ static gboolean find_machine(struct machine_cycle *cycle, GError **error)
     return TRUE;
 }
 
-static void report_snapshot(const struct machine_cycle *cycle)
+static void tell_warnings(struct machine_cycle *cycle)
 {
     const GPtrArray *warnings = snapshot_warnings(cycle->snapshot);
+    for (; cycle->warnings_told < warnings->len; cycle->warnings_told++)
+        warn(cycle, "snapshot", NULL, warnings->pdata[cycle->warnings_told]);
+}
+
+static void report_snapshot(struct machine_cycle *cycle)
+{
     const GPtrArray *disks = snapshot_disks(cycle->snapshot);
     g_autoptr(JsonObject) line = event_new("snapshot");
     JsonObject *uris = json_object_new();
@@ -282,8 +291,7 @@ static void report_snapshot(const struct machine_cycle *cycle)
     }
     json_object_set_object_member(line, "disks", uris);
     emit(cycle, line);
-    for (guint i = 0; i < warnings->len; i++)
-        warn(cycle, "snapshot", NULL, warnings->pdata[i]);
+    tell_warnings(cycle);
 }
 
 /* --- replication ---------------------------------------------------------------------------------
@@ -394,6 +402,7 @@ static void close_snapshot(struct machine_cycle *cycle, gboolean committed)
     gboolean ok = committed
                       ? end_snapshot(cycle, &error) && snapshot_commit(cycle->snapshot, &error)
                       : snapshot_abort(cycle->snapshot, &error);
+    tell_warnings(cycle);
     if (!ok)
         warn(cycle, "left-behind", NULL, error->message);
 }
