@@ -84,7 +84,7 @@ static gboolean parse(struct cycle_options *options, int *argc, char ***argv, GE
     }
     if (options->retain < 0 || options->bandwidth_mib < 0 || options->freeze_deadline_s < 1) {
         landfall_error_set(
-            error, LANDFALL_ERROR_CONFIG, NULL,
+            error, LANDFALL_ERROR_CONFIG, "landfall cycle --help shows the options",
             "--retain and --bandwidth take numbers from 0, --freeze-deadline from 1");
         return FALSE;
     }

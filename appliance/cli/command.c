@@ -7,8 +7,9 @@
 #include <signal.h>
 #include <stdio.h>
 
-static gint cancelled;   /* atomic; set by the handler */
-static gint forward_pid; /* atomic; read by the handler */
+static gboolean json_asked; /* set by command_parse */
+static gint cancelled;      /* atomic; set by the handler */
+static gint forward_pid;    /* atomic; read by the handler */
 
 gboolean command_parse(int *argc, char ***argv, const GOptionEntry *entries, const char *parameters,
                        const char *description, int minimum, int maximum, GError **error)
@@ -17,6 +18,8 @@ gboolean command_parse(int *argc, char ***argv, const GOptionEntry *entries, con
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_set_description(context, description);
     g_set_prgname((*argv)[0]);
+    /* An option that is wrong is told as JSON too, and after it GOption has no values to offer. */
+    json_asked = g_strv_contains((const char *const *)*argv, "--json");
     if (!g_option_context_parse(context, argc, argv, error))
         return FALSE;
     if (*argc - 1 >= minimum && *argc - 1 <= maximum)
@@ -30,28 +33,35 @@ gboolean command_parse(int *argc, char ***argv, const GOptionEntry *entries, con
     return FALSE;
 }
 
-static void print_json(const GError *error)
+/* What the operator can do about it, owned by the caller; or NULL. */
+static char *hint_of(const GError *error)
+{
+    if (error->domain == G_OPTION_ERROR)
+        return g_strdup_printf("%s --help shows the options", g_get_prgname());
+    return g_strdup(landfall_error_hint(error));
+}
+
+static void print_json(const GError *error, const char *hint)
 {
     g_autoptr(JsonObject) object = json_object_new();
     json_object_set_string_member(object, "event", "error");
     json_object_set_string_member(object, "code", landfall_error_name(error));
     json_object_set_string_member(object, "message", error->message);
-    json_set_optional_string(object, "hint", landfall_error_hint(error));
+    json_set_optional_string(object, "hint", hint);
     g_autofree char *text = json_object_to_text(object, FALSE);
     printf("%s\n", text);
 }
 
 int command_failed(const GError *error, gboolean as_json)
 {
-    if (as_json) {
-        print_json(error);
+    g_autofree char *hint = hint_of(error);
+    if (as_json || json_asked) {
+        print_json(error, hint);
     } else {
         fflush(stdout); /* what led to it comes first, also in a log of both streams */
         fprintf(stderr, "%s: %s\n", g_get_prgname(), error->message);
-        if (landfall_error_hint(error))
-            fprintf(stderr, "hint: %s\n", landfall_error_hint(error));
-        else if (error->domain == G_OPTION_ERROR)
-            fprintf(stderr, "hint: %s --help shows the options\n", g_get_prgname());
+        if (hint)
+            fprintf(stderr, "hint: %s\n", hint);
     }
     gboolean usage = error->domain == G_OPTION_ERROR ||
                      g_error_matches(error, LANDFALL_ERROR, LANDFALL_ERROR_CONFIG);
