@@ -45,12 +45,19 @@ static gboolean host_classify(struct snapshot_host *host, const char *text, GErr
     }
     const char *scheme = g_uri_get_scheme(uri);
     const char *host_name = g_uri_get_host(uri);
+    const char *path = g_uri_get_path(uri);
+    host->session = g_strcmp0(path, "/session") == 0;
+    if (g_str_has_prefix(scheme, "qemu") && !host->session && g_strcmp0(path, "/system") != 0) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, "qemu:///system is the usual one",
+                           "host %s: the path of a qemu URI is /system or /session, not \"%s\"",
+                           text, path);
+        return FALSE;
+    }
     g_autoptr(GHashTable) parameters = g_uri_parse_params(
         g_uri_get_query(uri) ? g_uri_get_query(uri) : "", -1, "&;", G_URI_PARAMS_NONE, NULL);
     if (!parameters)
         parameters = g_hash_table_new(g_str_hash, g_str_equal);
 
-    host->session = g_strcmp0(g_uri_get_path(uri), "/session") == 0;
     if (!host_name || !*host_name) {
         host->local = TRUE;
         return TRUE;
