@@ -125,8 +125,14 @@ gboolean store_folder_sync(const char *path, GError **error)
 
 gboolean store_folder_create(const char *path, GError **error)
 {
-    if (mkdir(path, 0750) < 0 && errno != EEXIST)
-        return failed(error, "create the folder", path);
+    if (mkdir(path, 0750) < 0 && errno != EEXIST) {
+        landfall_error_set_errno(error, LANDFALL_ERROR_REPLICA, errno,
+                                 errno == ENOENT ? "make the folder above it first, or mount what "
+                                                   "should be there"
+                                                 : NULL,
+                                 "cannot create the folder %s", path);
+        return FALSE;
+    }
     if (!g_file_test(path, G_FILE_TEST_IS_DIR)) {
         landfall_error_set(error, LANDFALL_ERROR_CONFIG, "name a folder, or a path that is free",
                            "%s is not a folder", path);
