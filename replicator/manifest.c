@@ -213,9 +213,8 @@ static gboolean disk_hashes_load(struct manifest_disk *disk, JsonObject *object,
         !json_member_string(object, "root_hash", CORRUPT, &root, error) ||
         !json_member_string(object, "mode", CORRUPT, &mode, error))
         return FALSE;
-    char *end;
-    disk->seed = g_ascii_strtoull(seed, &end, 16);
-    if (strlen(seed) != 16 || *end != '\0')
+    if (strlen(seed) != 16 ||
+        !g_ascii_string_to_unsigned(seed, 16, 0, G_MAXUINT64, &disk->seed, NULL))
         return corrupt(error, "member 'seed' is not 16 hexadecimal digits");
     if (!block_hash_from_hex(root, &disk->root_hash))
         return corrupt(error, "member 'root_hash' is not 32 hexadecimal digits");
@@ -286,6 +285,8 @@ static gboolean body_load(struct manifest *manifest, JsonObject *object, GError 
         !json_member_uint(object, "duration_ms", CORRUPT, &manifest->duration_ms, error) ||
         !json_member_array(object, "disks", CORRUPT, &disks, error))
         return FALSE;
+    if (!consistency_is_known(manifest->consistency))
+        return corrupt(error, "member 'consistency' is not known");
     for (guint i = 0; i < json_array_get_length(disks); i++) {
         JsonObject *disk;
         if (!json_element_object(disks, i, "disks", CORRUPT, &disk, error) ||
