@@ -26,9 +26,9 @@ static void landfall_error_private_clear(LandfallErrorPrivate *private)
 G_DEFINE_EXTENDED_ERROR(LandfallError, landfall_error)
 
 static const char *const code_names[] = {
-    [LANDFALL_ERROR_CONFIG] = "config",       [LANDFALL_ERROR_SOURCE] = "source",
-    [LANDFALL_ERROR_REPLICA] = "replica",     [LANDFALL_ERROR_CORRUPT] = "corrupt",
-    [LANDFALL_ERROR_CANCELLED] = "cancelled", [LANDFALL_ERROR_CONFLICT] = "conflict",
+    [LANDFALL_ERROR_CONFIG] = "config",           [LANDFALL_ERROR_SOURCE] = "source",
+    [LANDFALL_ERROR_REPLICA] = "replica",         [LANDFALL_ERROR_CORRUPT] = "corrupt",
+    [LANDFALL_ERROR_CANCELLED] = "cancelled",     [LANDFALL_ERROR_CONFLICT] = "conflict",
     [LANDFALL_ERROR_UNSUPPORTED] = "unsupported",
 };
 
