@@ -127,4 +127,17 @@ work=$(section landfall-replicate.1 WORK | awk '/^```/ { n++; next } n == 1' | t
         -e 's#\bN\b#1#g; s#\bTEXT\b#"text"#g; s#CONTEXT#"a:b"#; s#TOKEN#"token"#')
 ok "landfall-replicate(1): the work is taken" landfall-replicate --stdin <<<"$work"
 is "landfall-replicate(1): what it describes is in machine.json" "$(jq -c .a "$store/m3/machine.json")" 1
+
+# --- READMEs ------------------------------------------------------------------------------------
+
+# What stands in backticks or after a prompt and begins with "landfall" is a command that exists.
+known=" $(offered landfall cycle; offered landfall store list; offered landfall store verify
+    offered landfall store export; offered landfall-replicate; echo --host)"
+is "README.md: options exist" "$(grep -oE '(^    \$ landfall|`(landfall )?-).*' README.md | grep -oE -- '--[a-z-]+' |
+    sort -u | while read -r option; do [[ $known =~ [[:space:]]$option([[:space:]]|$) ]] || echo "$option"; done)" ''
+is "READMEs: links lead somewhere" "$(for file in README.md */README.md; do
+    grep -oE '\]\([^)#:]+\)' "$file" | sed -E 's/^..(.*).$/\1/' | while read -r link; do
+        [ -e "$(dirname "$file")/$link" ] || echo "$file: $link"
+    done
+done)" ''
 done_testing
