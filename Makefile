@@ -28,8 +28,8 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
 # --- Debian packages, by what needs them --------------------------------------------------------
 DEBIAN_build := build-essential pkg-config libglib2.0-dev libjson-glib-dev libnbd-dev liburing-dev \
                 libxxhash-dev libssl-dev libvirt-dev libxml2-dev scdoc bash-completion
-DEBIAN_test := perl jq strace rsync util-linux iproute2 openssh-client netcat-openbsd gnutls-bin \
-               e2fsprogs xfsprogs libnbd-bin nbdkit qemu-utils qemu-system-x86 libvirt-clients \
+DEBIAN_test := perl jq strace rsync util-linux procps iproute2 openssh-client dropbear-bin \
+               netcat-openbsd gnutls-bin e2fsprogs xfsprogs libnbd-bin nbdkit qemu-utils qemu-system-x86 libvirt-clients \
                libvirt-daemon libvirt-daemon-system libvirt-daemon-driver-qemu busybox-static cpio \
                kmod linux-image-cloud-amd64 qemu-guest-agent
 DEBIAN_lint := clang-format clang-tidy cppcheck shellcheck valgrind clang libclang-rt-14-dev
