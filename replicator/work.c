@@ -109,6 +109,10 @@ static gboolean take_command(JsonObject *object, struct work_disk *disk, GError 
     if (!json_member_array(object, "command", CONFIG, &array, error))
         return FALSE;
     g_autoptr(GStrvBuilder) words = g_strv_builder_new();
+    if (json_array_get_length(array) == 0) {
+        landfall_error_set(error, CONFIG, NULL, "member 'command' has no words");
+        return FALSE;
+    }
     for (guint i = 0; i < json_array_get_length(array); i++) {
         JsonNode *node = json_array_get_element(array, i);
         if (!JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_STRING) {
