@@ -136,7 +136,7 @@ known=" $(offered landfall cycle; offered landfall store list; offered landfall 
 is "README.md: options exist" "$(grep -oE '(^    \$ landfall|`(landfall )?-).*' README.md | grep -oE -- '--[a-z-]+' |
     sort -u | while read -r option; do [[ $known =~ [[:space:]]$option([[:space:]]|$) ]] || echo "$option"; done)" ''
 is "READMEs: links lead somewhere" "$(for file in README.md */README.md; do
-    grep -oE '\]\([^)#:]+\)' "$file" | sed -E 's/^..(.*).$/\1/' | while read -r link; do
+    { grep -oE '\]\([^)#:]+\)' "$file" || true; } | sed -E 's/^..(.*).$/\1/' | while read -r link; do
         [ -e "$(dirname "$file")/$link" ] || echo "$file: $link"
     done
 done)" ''
