@@ -28,7 +28,7 @@ serve_vdb() {
 start_qemu_nbd "$KIT_TMP/vda.sock" -r -f raw "$vda"
 vda_uri=$KIT_URI
 serve_vdb
-arguments=(--disk "vda=$vda_uri" --disk "vdb=$vdb_uri" --retain $RETAIN)
+arguments=(--disk "vda=$vda_uri" --disk "vdb=$vdb_uri" --retain "$RETAIN")
 
 # Some blocks change, become zero, are discarded; now and then vdb gets another size.
 change_sources() {

@@ -105,18 +105,18 @@ is "nothing is left over" "$(leftovers)" ""
 
 # A server outlives the cancel of its client: the answers on their way are awaited.
 start_nbdkit "$KIT_TMP/slow.sock" --filter=delay file "$disk" rdelay=30ms
-slow=$KIT_PID
-MACHINE=m4
+slow_server=$KIT_PID
+MACHINE=m5
 for ((i = 0; i < 12; i++)); do
     start_cycle --disk "vda=$KIT_URI"
     sleep 0.25
     kill -TERM $child 2>/dev/null || true
     end_cycle
 done
-ok "nbdkit serves after a dozen cancels" kill -0 "$slow"
+ok "nbdkit serves after a dozen cancels" kill -0 "$slow_server"
 cycle --disk vda="$KIT_URI"
 is "and is read" "$status" 0
-stop_process "$slow"
+stop_process "$slow_server"
 
 # --- work and control over standard input -------------------------------------------------------
 
