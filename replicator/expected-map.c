@@ -84,3 +84,20 @@ gboolean expected_map_page(const struct expected_map *map, guint64 page,
     }
     return TRUE;
 }
+
+gboolean expected_map_tree_is_whole(const struct expected_map *map,
+                                    const struct manifest_disk *disk, GError **error)
+{
+    guint64 page_count;
+    if (block_map_generation(map->map) != disk->generation)
+        return TRUE;
+    g_autofree struct block_hash *pages = block_map_load_page_hashes(map->map, &page_count, error);
+    if (!pages)
+        return FALSE;
+    struct block_hash root = block_map_root(pages, page_count, disk->size_bytes, disk->seed);
+    if (block_hash_equal(&root, &disk->root_hash))
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_CORRUPT, block_map_rebuild_hint(),
+                       "block map %s: its hash tree is damaged", block_map_path(map->map));
+    return FALSE;
+}

@@ -53,7 +53,7 @@ guint64 layer_chain_disk_bytes(const struct layer_chain *chain);
 /* Names of the files, top first; borrowed. */
 const GPtrArray *layer_chain_names(const struct layer_chain *chain);
 
-/* Reads one block (length as block_length says) into data. *ret_zero, set in any case, tells that it
- * is known to be zero without a read; data is untouched then. */
+/* Reads one block (length as block_length says) into data. *ret_zero, set in any case, tells that
+ * it is known to be zero without a read; data is untouched then. */
 gboolean layer_chain_read_block(struct layer_chain *chain, guint64 block, void *data,
                                 gboolean *ret_zero, GError **error);

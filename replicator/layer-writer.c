@@ -17,13 +17,9 @@ struct layer_writer {
     guint64 cluster_count; /* atomic: clusters taken so far, the header's included */
 };
 
-struct layer_writer *layer_writer_create(const char *path, guint64 disk_bytes,
-                                         const char *backing_name, const char *backing_format,
-                                         GError **error)
+struct layer_writer *layer_writer_new(int fd, const char *path, guint64 disk_bytes,
+                                      const char *backing_name, const char *backing_format)
 {
-    int fd = store_file_open(path, O_RDWR | O_CREAT | O_TRUNC, error);
-    if (fd < 0)
-        return NULL;
     struct layer_writer *writer = g_new0(struct layer_writer, 1);
     writer->path = g_strdup(path);
     writer->fd = fd;
@@ -32,6 +28,14 @@ struct layer_writer *layer_writer_create(const char *path, guint64 disk_bytes,
     writer->backing_format = g_strdup(backing_format);
     writer->cluster_count = 1;
     return writer;
+}
+
+struct layer_writer *layer_writer_create(const char *path, guint64 disk_bytes,
+                                         const char *backing_name, const char *backing_format,
+                                         GError **error)
+{
+    int fd = store_file_open(path, O_RDWR | O_CREAT | O_TRUNC, error);
+    return fd < 0 ? NULL : layer_writer_new(fd, path, disk_bytes, backing_name, backing_format);
 }
 
 void layer_writer_free(struct layer_writer *writer)

@@ -12,6 +12,10 @@ struct layer_writer;
 struct layer_writer *layer_writer_create(const char *path, guint64 disk_bytes,
                                          const char *backing_name, const char *backing_format,
                                          GError **error);
+
+/* The same into an open, empty file, which the writer takes over; path is for errors. */
+struct layer_writer *layer_writer_new(int fd, const char *path, guint64 disk_bytes,
+                                      const char *backing_name, const char *backing_format);
 void layer_writer_free(struct layer_writer *writer);
 
 /* The file, for writing data clusters. Borrowed. */

@@ -2,7 +2,9 @@
 #include "replicator/verify.h"
 #include "base/error.h"
 #include "replicator/expected-map.h"
+#include "replicator/layer-check.h"
 #include "replicator/layer-reader.h"
+#include "replicator/map-journal.h"
 #include "replicator/store-file.h"
 #include "replicator/store-name.h"
 #include "replicator/store-retention.h"
@@ -27,6 +29,7 @@ void verify_disk_free(struct verify_disk *disk)
         return;
     g_free(disk->name);
     g_array_unref(disk->faults);
+    g_free(disk->file_problem);
     g_free(disk->map_problem);
     g_free(disk);
 }
@@ -99,7 +102,7 @@ static struct expected_map *open_map(const struct store_machine *machine,
 {
     g_autoptr(GError) cause = NULL;
     struct expected_map *map = expected_map_open(machine, disk, &cause);
-    if (!map)
+    if (!map || !expected_map_tree_is_whole(map, disk, &cause))
         result->map_problem = g_strdup(cause->message);
     return map;
 }
@@ -128,10 +131,43 @@ static gboolean verify_pages(struct reading *reading, struct expected_map *map,
     return TRUE;
 }
 
+/* The layer's tables and the journal that goes with it. */
+static gboolean check_layer(const char *folder, const char *name, GError **error)
+{
+    guint64 number = 0;
+    store_name_parse_number(name, ".qcow2", &number);
+    g_autofree char *journal_name = store_name_number(number, ".journal");
+    g_autofree char *path = g_build_filename(folder, journal_name, NULL);
+    struct map_journal *journal = map_journal_load(path, error);
+    gboolean ok = journal && layer_check(folder, name, journal, error);
+    map_journal_free(journal);
+    return ok;
+}
+
+/* Everything of the chain that is not data. The first problem is kept. */
+static void check_files(const struct reading *reading, const struct store_machine *machine,
+                        GHashTable *checked, struct verify_disk *result)
+{
+    const GPtrArray *names = layer_chain_names(reading->chain);
+    g_autofree char *folder = store_machine_disk_folder(machine, reading->disk->name);
+    for (guint i = 0; i + 1 < names->len; i++) { /* the last is the base: data only */
+        g_autofree char *path = g_build_filename(folder, names->pdata[i], NULL);
+        g_autoptr(GError) problem = NULL;
+        if (checked && g_hash_table_contains(checked, path))
+            continue;
+        if (check_layer(folder, names->pdata[i], &problem)) {
+            if (checked)
+                g_hash_table_add(checked, g_steal_pointer(&path));
+        } else if (!result->file_problem) {
+            result->file_problem = g_strdup(problem->message);
+        }
+    }
+}
+
 static struct verify_disk *verify_one(const struct store_machine *machine,
                                       const struct manifest_disk *disk,
-                                      const struct verify_observer *observer, const gint *cancelled,
-                                      GError **error)
+                                      const struct verify_observer *observer, GHashTable *checked,
+                                      const gint *cancelled, GError **error)
 {
     struct reading reading = {.disk = disk, .observer = observer, .cancelled = cancelled};
     struct verify_disk *result = g_new0(struct verify_disk, 1);
@@ -141,6 +177,8 @@ static struct verify_disk *verify_one(const struct store_machine *machine,
     struct expected_map *map = open_map(machine, disk, result);
     gboolean ok =
         reading_open(&reading, machine, error) && verify_pages(&reading, map, result, error);
+    if (ok)
+        check_files(&reading, machine, checked, result);
     reading_close(&reading);
     expected_map_free(map);
     if (!ok) {
@@ -155,8 +193,8 @@ static struct verify_disk *verify_one(const struct store_machine *machine,
 
 GPtrArray *verify_recovery_point(const struct store_machine *machine,
                                  const struct manifest *manifest,
-                                 const struct verify_observer *observer, const gint *cancelled,
-                                 GError **error)
+                                 const struct verify_observer *observer, GHashTable *checked,
+                                 const gint *cancelled, GError **error)
 {
     struct store_pin *pin = store_pin_take(machine, manifest->number, error);
     if (!pin)
@@ -164,7 +202,7 @@ GPtrArray *verify_recovery_point(const struct store_machine *machine,
     GPtrArray *results = g_ptr_array_new_with_free_func((GDestroyNotify)verify_disk_free);
     for (guint i = 0; i < manifest->disks->len; i++) {
         struct verify_disk *result =
-            verify_one(machine, manifest->disks->pdata[i], observer, cancelled, error);
+            verify_one(machine, manifest->disks->pdata[i], observer, checked, cancelled, error);
         if (!result) {
             g_clear_pointer(&results, g_ptr_array_unref);
             break;

@@ -18,6 +18,7 @@ struct verify_disk {
     struct block_hash recorded; /* root in the manifest */
     guint64 fault_count;        /* blocks that are not what the block map says */
     GArray *faults;             /* guint64 block numbers, the first VERIFY_FAULTS_MAX */
+    char *file_problem;         /* what is wrong with a layer or journal beside its data, or NULL */
     char *map_problem;          /* why the block map could not be used or is wrong, or NULL */
 };
 
@@ -28,13 +29,16 @@ struct verify_observer {
     void (*progress)(void *data, const char *disk, guint64 done_bytes, guint64 total_bytes);
 };
 
-/* Verifies the disks of a recovery point: an array of struct verify_disk * that the caller owns.
- * That a disk is damaged is a result, not an error. Errors: corrupt (a chain cannot be opened or
- * read), conflict (the recovery point is just being removed), replica, cancelled. */
+/* Verifies the disks of a recovery point, data and every other byte of its layers and journals.
+ * checked (may be NULL) is a set of paths: files in it are passed over, files found whole are
+ * added, so that recovery points that share layers cost no more than their data. Returns an array
+ * of struct verify_disk * that the caller owns. That a disk is damaged is a result, not an error.
+ * Errors: corrupt (a chain cannot be opened or read), conflict (the recovery point is just being
+ * removed), replica, cancelled. */
 GPtrArray *verify_recovery_point(const struct store_machine *machine,
                                  const struct manifest *manifest,
-                                 const struct verify_observer *observer, const gint *cancelled,
-                                 GError **error);
+                                 const struct verify_observer *observer, GHashTable *checked,
+                                 const gint *cancelled, GError **error);
 
 /* Proves the latest state of a disk and replaces its block map by one made from what was read.
  * Nothing is written unless the proof holds. The machine is open for writing. Errors: as above, and

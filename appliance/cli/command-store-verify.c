@@ -39,6 +39,7 @@ static JsonObject *disk_to_json(const struct verify_disk *disk)
     for (guint i = 0; i < disk->faults->len; i++)
         json_array_add_int_element(faults, (gint64)g_array_index(disk->faults, guint64, i));
     json_object_set_array_member(object, "faulty_blocks", faults);
+    json_set_optional_string(object, "file_problem", disk->file_problem);
     json_set_optional_string(object, "block_map_problem", disk->map_problem);
     return object;
 }
@@ -67,6 +68,8 @@ static void print_disk(const struct manifest *manifest, const struct verify_disk
                    g_array_index(disk->faults, guint64, i));
     if (!disk->proven && disk->fault_count > disk->faults->len)
         printf("  and %" G_GUINT64_FORMAT " more\n", disk->fault_count - disk->faults->len);
+    if (disk->file_problem)
+        printf("  %s\n", disk->file_problem);
     if (disk->map_problem)
         printf("  block map: %s\n", disk->map_problem);
 }
@@ -84,6 +87,14 @@ static gboolean judge(const struct manifest *manifest, const GPtrArray *disks, G
                 disk->name);
             return FALSE;
         }
+        if (disk->file_problem) {
+            landfall_error_set(error, LANDFALL_ERROR_CORRUPT,
+                               "the data are proven: export the disk, or move the recovery points "
+                               "that need the file out of the store and run a cycle",
+                               "recovery point %" G_GUINT64_FORMAT ", disk %s: %s",
+                               manifest->number, disk->name, disk->file_problem);
+            return FALSE;
+        }
         if (disk->map_problem) {
             landfall_error_set(error, LANDFALL_ERROR_CORRUPT,
                                "make a new one: landfall store verify STORE MACHINE "
@@ -96,13 +107,15 @@ static gboolean judge(const struct manifest *manifest, const GPtrArray *disks, G
     return TRUE;
 }
 
+/* checked: files that this run has found whole, by path. */
 static gboolean verify_one(const struct opened_machine *opened, const struct manifest *manifest,
-                           const struct verify_options *options, GError **error)
+                           const struct verify_options *options, GHashTable *checked,
+                           GError **error)
 {
     struct progress *progress = progress_new(options->as_json);
     struct verify_observer observer = {progress, on_progress};
-    g_autoptr(GPtrArray) disks =
-        verify_recovery_point(opened->machine, manifest, &observer, command_cancelled(), error);
+    g_autoptr(GPtrArray) disks = verify_recovery_point(opened->machine, manifest, &observer,
+                                                       checked, command_cancelled(), error);
     progress_free(progress);
     if (!disks) {
         g_prefix_error(error, "recovery point %" G_GUINT64_FORMAT ": ", manifest->number);
@@ -120,9 +133,10 @@ static gboolean verify_all(const struct opened_machine *opened,
                            const struct verify_options *options, GError **error)
 {
     GError *first = NULL;
+    g_autoptr(GHashTable) checked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     for (guint i = 0; i < opened->machine->manifests->len; i++) {
         GError *fault = NULL;
-        if (verify_one(opened, opened->machine->manifests->pdata[i], options, &fault))
+        if (verify_one(opened, opened->machine->manifests->pdata[i], options, checked, &fault))
             continue;
         if (first)
             g_error_free(fault);
@@ -160,7 +174,7 @@ static gboolean run(const char *folder, const char *name, const struct verify_op
         ok = rebuild(&opened, store_machine_latest(opened.machine), options, error);
     if (ok)
         ok = options->all ? verify_all(&opened, options, error)
-                          : verify_one(&opened, manifest, options, error);
+                          : verify_one(&opened, manifest, options, NULL, error);
     opened_machine_close(&opened);
     return ok;
 }
