@@ -42,6 +42,18 @@ struct options {
     int parent;
 };
 
+static void options_clear(struct options *options)
+{
+    g_free(options->store);
+    g_free(options->machine);
+    g_free(options->machine_name);
+    g_strfreev(options->disks);
+    g_strfreev(options->bitmaps);
+    g_strfreev(options->commands);
+    g_free(options->consistency);
+    g_free(options->checkpoint);
+}
+
 static void on_signal(int number)
 {
     (void)number;
@@ -283,15 +295,18 @@ int main(int argc, char **argv)
 {
     struct options options = {.audit_blocks = -1};
     g_autoptr(GError) error = NULL;
+    int status = 0;
     tls_cipher_prefer_aes(argv);
     catch_signals();
     if (parse_options(&options, &argc, &argv, &error) && options.version) {
         printf("landfall-replicate %s\n", LANDFALL_VERSION);
-        return 0;
+    } else if (!error) {
+        status = run(&options, &error);
     }
-    if (!error && run(&options, &error) == 0)
-        return 0;
-    if (error)
+    if (error) {
         events_error(error);
-    return error ? exit_code(error) : EXIT_FAILED;
+        status = exit_code(error);
+    }
+    options_clear(&options);
+    return status;
 }
