@@ -255,14 +255,20 @@ guest_open_channel() {
 # guest_run NAME COMMAND: runs a line of shell in the guest, prints its output, has its status.
 # KIT_GUEST_SECONDS (60) is how long it may take.
 guest_run() {
-    local name=$1 command=$2 fd deadline token verb answer status output
+    local name=$1 command=$2 fd deadline token line='' part ended verb answer status output
     guest_open_channel "$name"
     fd=${guest_channels[$name]}
     token=$RANDOM$RANDOM$RANDOM
     deadline=$(($(kit_now) + ${KIT_GUEST_SECONDS:-60} * 1000000))
     echo "run $token $(base64 -w0 <<<"$command")" >&"$fd"
     while [ "$(kit_now)" -lt "$deadline" ]; do
-        read -r -t 1 verb answer status output <&"$fd" || continue
+        # The second may be over in the middle of a line: what came of it is kept.
+        ended=yes
+        IFS= read -r -t 1 part <&"$fd" || ended=
+        line+=$part
+        [ -n "$ended" ] || continue
+        read -r verb answer status output <<<"$line"
+        line=
         if [ "$verb $answer" = "done $token" ]; then
             base64 -d <<<"$output"
             return "$status"
