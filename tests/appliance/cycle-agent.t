@@ -38,13 +38,13 @@ agrees() {
     is "$1: the file system has all that was acknowledged" "$status" 0
     like "$1: its state" "$output" "$4"
     ok "$1: the guest writes on" guest_wait_more_acked m1 20 3
-    is "$1: nothing is left on the host" "$(left_on_host m1)" "$clean"
+    is "$1: nothing is left on the host" "$(left_on_host m1)" "$left"
 }
 
 options=()
+left=$nothing_left
 cycle m1
 cycle_ok "the first cycle"
-clean=$(left_on_host m1)
 for n in 1 2 3; do
     agrees "frozen, $n" filesystem '^$' 'last [0-9]+ clean$'
     ok "frozen, $n: the guest is thawed" agent_says fsfreeze-status thawed
@@ -57,8 +57,7 @@ agrees "not asked" crash '^$' 'last [0-9]+ (clean|journal)$'
 
 # An agent that is stuck does not answer the thaw either: the note to try again stays on the host.
 # Once it comes to, it does what it was told first, and freezes; the next cycle thaws.
-unstuck=$clean
-clean=${clean/markers: 0/markers: 1}
+left=${nothing_left/markers: 0/markers: 1}
 guest_run m1 'killall -STOP qemu-ga'
 options=(--freeze-deadline 2)
 begun=$(kit_now)
@@ -71,7 +70,7 @@ like "the agent is stuck: the thaw is left to the next cycle" "$messages" \
 guest_run m1 'killall -CONT qemu-ga'
 ok "the agent answers again" wait_for 30 agent_says ping '{}'
 options=()
-clean=$unstuck
+left=$nothing_left
 agrees "the agent is back" filesystem "warning cleaned:  thawed the guest's file systems" \
     'last [0-9]+ clean$'
 ok "the agent is back: the guest is thawed" agent_says fsfreeze-status thawed

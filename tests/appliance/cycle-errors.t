@@ -22,6 +22,7 @@ host_state() {
     virsh backup-dumpxml m1 2>&1 || true
     find "$live_store" -name '*.json' | sort
 }
+is "the host is clean" "$(left_on_host m1)" "$nothing_left"
 before=$(host_state)
 
 # refused NAME STATUS REGEX LANDFALL-ARGUMENTS…: fails like that, as one event of JSON among others,

@@ -78,6 +78,7 @@ guest_wait_more_acked m1 30 10
 ok "the guest is shut down again" guest_shutdown m1
 before=$(content)
 off=$(left_on_host m1)
+like "the host is clean" "$off" $'^state: shut off\ncheckpoints: 1\nmarkers: 0\nfiles:$'
 
 # --- kills, a cancel, a failure -----------------------------------------------------------------
 

@@ -97,9 +97,24 @@ nodes_of() {
     virsh -q qemu-monitor-command "$1" '{"execute":"query-named-block-nodes"}'
 }
 
-# left_on_host MACHINE: all that a cycle could have left there, as text; the same after each cycle.
-# Beside the one checkpoint that is to stay, and its bitmaps, there is nothing.
+# What left_on_host says after a cycle of a running machine: there is the one checkpoint that is to
+# stay, with its bitmaps.
+nothing_left="state: running
+checkpoints: 1
+markers: 0
+files:
+Job type: None
+NBD exports: 0
+images in use: 0
+bitmaps of other checkpoints:
+errors in the guest: 0"
+
+# left_on_host MACHINE: all that a cycle could have left there, as text.
 left_on_host() {
+    read_host "$1" | sed 's/ *$//'
+}
+
+read_host() {
     local state
     state=$(guest_state "$1")
     echo "state: $state"

@@ -19,7 +19,6 @@ ok "the guest boots" guest_wait_ready m1
 ok "the guest writes" guest_wait_acked m1 30 20
 cycle m1
 cycle_ok "the first cycle"
-clean=$(left_on_host m1)
 cycle_ms=$(jq .cycle_ms <<<"$result")
 
 # A kill follows one of these by a few milliseconds: what a cycle prints on its way.
@@ -75,7 +74,7 @@ try() {
     cycle_ok "$name: the next cycle"
     [ "$status" -ne 0 ] || cycle_ms=$(jq .cycle_ms <<<"$result")
     is "$name: it is a delta by bitmap" "$(modes)" "vda=bitmap vdb=bitmap"
-    is "$name: nothing is left on the host" "$(left_on_host m1)" "$clean"
+    is "$name: nothing is left on the host" "$(left_on_host m1)" "$nothing_left"
     for disk in vda vdb; do
         ok "$name: export $disk" export_disk m1 0 $disk
     done
@@ -98,7 +97,7 @@ for number in $(seq "$kills"); do
     if [ $victim = child ]; then
         like "$name: the survivor says so, or was done" "$(survivor)" \
             '^1 .*landfall-replicate was killed by signal 9|^0 .*"number"'
-        is "$name: the survivor leaves nothing" "$(left_on_host m1)" "$clean"
+        is "$name: the survivor leaves nothing" "$(left_on_host m1)" "$nothing_left"
     fi
     [ "$status" -eq 0 ] || killed=$((killed + 1))
     try "$name"

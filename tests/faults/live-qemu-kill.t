@@ -26,7 +26,7 @@ right() {
     cycle m1 --on-snapshot "$live_hook"
     cycle_ok "$1: the cycle"
     is "$1: its modes" "$(modes)" "$2"
-    is "$1: nothing is left on the host" "$(left_on_host m1)" "$clean"
+    is "$1: nothing is left on the host" "$(left_on_host m1)" "$nothing_left"
     for disk in "${disks[@]}"; do
         ok "$1: export $disk" export_disk m1 0 "$disk"
     done
@@ -42,7 +42,6 @@ by_scan="vda=hash-scan(bitmap-broken) vdb=hash-scan(bitmap-broken) vdc=hash-scan
 power_up "first"
 cycle m1
 cycle_ok "the first cycle"
-clean=$(left_on_host m1)
 right "in health" "$by_bitmap"
 
 # --- QEMU ---------------------------------------------------------------------------------------
