@@ -112,6 +112,7 @@ round() {
     keep_copy $next vdb "$vdb"
     [ -n "$before" ] || first_cycles=$((first_cycles + 1))
     delay_us=$(((RANDOM * 32768 + RANDOM) % (cycle_us * 11 / 10 + 1)))
+    : >"$EVENTS" # the kill may come before the child has opened it
     landfall-replicate --store "$STORE" --machine "$MACHINE" "${arguments[@]}" >"$EVENTS" 2>&1 &
     child=$!
     sleep "$((delay_us / 1000000)).$(printf %06d $((delay_us % 1000000)))"
@@ -130,7 +131,7 @@ round() {
     }
     # What was said to be committed is.
     if grep -q '"committed"' "$EVENTS" && [ "$after" != $next ]; then
-        problem="$next was said to be committed and is not there"
+        problem="$next was said to be committed and is not there: $(tail -n 2 "$EVENTS")"
         return 1
     fi
     if [ "$after" = $next ]; then
