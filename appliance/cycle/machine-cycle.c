@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define LOCK_FILE "cycle.lock"
+#define ORPHAN_WAIT_US (10 * G_USEC_PER_SEC)
 
 static const char *const consistency_names[] = {
     [SNAPSHOT_CRASH] = "crash",
@@ -72,13 +73,35 @@ static gboolean check_cancelled(const struct machine_cycle *cycle, GError **erro
 /* --- store ---------------------------------------------------------------------------------------
  */
 
+/* While the machine's place is ours, only the child of a cycle that was killed can have the store's
+ * lock; it ends by itself, as soon as the disk lets it. */
+static struct store_machine *open_replicas(const struct machine_cycle *cycle, GPtrArray *notes,
+                                           GError **error)
+{
+    gint64 deadline_us = g_get_monotonic_time() + ORPHAN_WAIT_US;
+    for (;;) {
+        g_autoptr(GError) cause = NULL;
+        struct store_machine *replicas =
+            store_machine_open(cycle->store, cycle->key, STORE_WRITE, notes, &cause);
+        if (replicas)
+            return replicas;
+        if (!g_error_matches(cause, LANDFALL_ERROR, LANDFALL_ERROR_CONFLICT) ||
+            g_get_monotonic_time() > deadline_us) {
+            g_propagate_error(error, g_steal_pointer(&cause));
+            return NULL;
+        }
+        if (!check_cancelled(cycle, error))
+            return NULL;
+    }
+}
+
 /* What an earlier cycle left half done is settled before the guest is bothered. Its child may have
  * outlived it, and may still commit: with the child's lock in hand, the store's last recovery point
  * is the last one. */
 static gboolean settle_place(struct machine_cycle *cycle, GError **error)
 {
     g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func(g_free);
-    cycle->replicas = store_machine_open(cycle->store, cycle->key, STORE_WRITE, notes, error);
+    cycle->replicas = open_replicas(cycle, notes, error);
     if (!cycle->replicas)
         return FALSE;
     g_clear_pointer(&cycle->replicas->lock, store_lock_free); /* our own child needs it next */
