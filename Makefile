@@ -63,7 +63,8 @@ MAIN_landfall-replicate := replicator/landfall-replicate.c
 
 room_objects = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(MAIN_landfall) $(MAIN_landfall-replicate),\
                  $(sort $(wildcard $(1)/*.c) $(wildcard $(1)/*/*.c))))
-OBJECTS_replicate := $(call room_objects,base) $(call room_objects,replicator)
+OBJECTS_replicate := $(call room_objects,base) $(call room_objects,replicator) \
+                     $(if $(findstring thread,$(SANITIZE)),$(BUILD)/tests/tsan-glib.o)
 OBJECTS_landfall := $(OBJECTS_replicate) $(call room_objects,snapshot) $(call room_objects,appliance)
 
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/test-*.c)))

@@ -62,7 +62,7 @@ static void local_free(struct replica *replica)
  * kernel keeps the ring's file open until they have landed, so a lock on that very file tells. */
 static gboolean wait_for_stray_writes(int fd, const char *path, GError **error)
 {
-    if (store_file_lock(fd, STRAY_WRITES_MS))
+    if (store_file_lock(fd, FALSE, STRAY_WRITES_MS))
         return TRUE;
     landfall_error_set_errno(error, LANDFALL_ERROR_CONFLICT, errno,
                              "wait until no other process writes to it", "cannot have %s alone",

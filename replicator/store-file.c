@@ -193,10 +193,10 @@ gboolean store_file_remove(const char *path, GError **error)
     return TRUE;
 }
 
-gboolean store_file_lock(int fd, unsigned wait_ms)
+gboolean store_file_lock(int fd, gboolean shared, unsigned wait_ms)
 {
     gint64 deadline_us = g_get_monotonic_time() + (gint64)wait_ms * 1000;
-    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    while (flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0) {
         if ((errno != EWOULDBLOCK && errno != EINTR) || g_get_monotonic_time() >= deadline_us)
             return FALSE;
         g_usleep(LOCK_RETRY_US);

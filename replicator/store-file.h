@@ -42,7 +42,7 @@ char *store_file_load(const char *path, gsize limit_bytes, gsize *ret_length_byt
 /* Removes the file; that it is not there is no error. */
 gboolean store_file_remove(const char *path, GError **error);
 
-/* Locks the open file for this process alone, waiting at most wait_ms. FALSE with errno,
- * EWOULDBLOCK when somebody else has it. The kernel lets go when the last use of the open file
- * ends. */
-gboolean store_file_lock(int fd, unsigned wait_ms);
+/* Locks the open file, shared with others who do the same or for this process alone, waiting at
+ * most wait_ms. FALSE with errno, EWOULDBLOCK when somebody else has it. The kernel lets go when
+ * the last use of the open file ends. */
+gboolean store_file_lock(int fd, gboolean shared, unsigned wait_ms);

@@ -34,7 +34,7 @@ struct store_lock *store_lock_take(const char *path, unsigned wait_ms, GError **
     int fd = store_file_open(path, O_RDWR | O_CREAT, error);
     if (fd < 0)
         return NULL;
-    if (!store_file_lock(fd, wait_ms)) {
+    if (!store_file_lock(fd, FALSE, wait_ms)) {
         if (errno == EWOULDBLOCK)
             report_holder(fd, path, error);
         else

@@ -27,8 +27,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define MERGE_WAIT_MS 60000
+
 struct store_pin {
-    int fd; /* -1 when the store is read-only and nothing can change under a reader */
+    int fd;                    /* of the recovery point's pin; -1: the store is read-only */
+    int points_fd;             /* the folder of recovery points, locked so that merges wait */
+    struct manifest *manifest; /* owned */
 };
 
 static char *pin_path(const struct store_machine *machine, guint64 number)
@@ -43,35 +47,72 @@ void store_pin_free(struct store_pin *pin)
         return;
     if (pin->fd >= 0)
         close(pin->fd);
+    if (pin->points_fd >= 0)
+        close(pin->points_fd);
+    manifest_free(pin->manifest);
     g_free(pin);
+}
+
+const struct manifest *store_pin_manifest(const struct store_pin *pin)
+{
+    return pin->manifest;
+}
+
+/* The folder of the manifests, to be locked: shared by readers, alone by a merge. -1 on failure. */
+static int open_points(const struct store_machine *machine, GError **error)
+{
+    g_autofree char *manifest = store_machine_manifest_path(machine, 1);
+    g_autofree char *folder = g_path_get_dirname(manifest);
+    return store_file_open(folder, O_RDONLY | O_DIRECTORY, error);
+}
+
+static gboolean wait_for_merge(const struct store_machine *machine, int *ret_fd, GError **error)
+{
+    *ret_fd = open_points(machine, error);
+    if (*ret_fd < 0)
+        return FALSE;
+    if (store_file_lock(*ret_fd, TRUE, MERGE_WAIT_MS))
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_CONFLICT, "try again when it has ended",
+                       "recovery points of machine %s are being merged", machine->key);
+    return FALSE;
+}
+
+/* Retention takes the pin exclusively before it removes the manifest, and the pin's file after. */
+static gboolean hold_point(const struct store_machine *machine, guint64 number, int *ret_fd,
+                           GError **error)
+{
+    g_autofree char *path = pin_path(machine, number);
+    g_autofree char *manifest = store_machine_manifest_path(machine, number);
+    struct stat linked;
+    *ret_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (*ret_fd < 0 && errno != EROFS && errno != EACCES) {
+        landfall_error_set_errno(error, LANDFALL_ERROR_REPLICA, errno, NULL, "cannot pin %s",
+                                 manifest);
+        return FALSE;
+    }
+    gboolean held = *ret_fd < 0 || (flock(*ret_fd, LOCK_SH | LOCK_NB) == 0 &&
+                                    fstat(*ret_fd, &linked) == 0 && linked.st_nlink > 0);
+    if (held && g_file_test(manifest, G_FILE_TEST_EXISTS))
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_CONFLICT, "choose a later recovery point",
+                       "recovery point %" G_GUINT64_FORMAT " is being removed by retention",
+                       number);
+    return FALSE;
 }
 
 struct store_pin *store_pin_take(const struct store_machine *machine, guint64 number,
                                  GError **error)
 {
-    g_autofree char *path = pin_path(machine, number);
     g_autofree char *manifest = store_machine_manifest_path(machine, number);
-    struct stat linked;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    if (fd < 0 && errno != EROFS && errno != EACCES) {
-        landfall_error_set_errno(error, LANDFALL_ERROR_REPLICA, errno, NULL, "cannot pin %s",
-                                 manifest);
-        return NULL;
-    }
-    /* Retention takes the file exclusively before it removes the manifest, and the file after. */
-    if ((fd >= 0 &&
-         (flock(fd, LOCK_SH | LOCK_NB) < 0 || fstat(fd, &linked) < 0 || linked.st_nlink == 0)) ||
-        !g_file_test(manifest, G_FILE_TEST_EXISTS)) {
-        landfall_error_set(error, LANDFALL_ERROR_CONFLICT, "choose a later recovery point",
-                           "recovery point %" G_GUINT64_FORMAT " is being removed by retention",
-                           number);
-        if (fd >= 0)
-            close(fd);
-        return NULL;
-    }
     struct store_pin *pin = g_new0(struct store_pin, 1);
-    pin->fd = fd;
-    return pin;
+    pin->fd = pin->points_fd = -1;
+    if (wait_for_merge(machine, &pin->points_fd, error) &&
+        hold_point(machine, number, &pin->fd, error) &&
+        (pin->manifest = manifest_load(manifest, error)))
+        return pin;
+    store_pin_free(pin);
+    return NULL;
 }
 
 /* Removes the manifest unless a reader has it. */
@@ -255,23 +296,6 @@ static gboolean merge_lowest(struct store_machine *machine, const char *disk, co
            remove_layer(machine, disk, lowest, error);
 }
 
-/* Whether any recovery point is pinned: its reader may open files of its chain by name at any time,
- * as QEMU does when a test is started once more. */
-static gboolean somebody_reads(const struct store_machine *machine)
-{
-    gboolean pinned = FALSE;
-    for (guint i = 0; i < machine->manifests->len && !pinned; i++) {
-        const struct manifest *manifest = machine->manifests->pdata[i];
-        g_autofree char *path = pin_path(machine, manifest->number);
-        int fd = open(path, O_RDWR | O_CLOEXEC);
-        if (fd < 0)
-            continue;
-        pinned = flock(fd, LOCK_EX | LOCK_NB) < 0;
-        close(fd);
-    }
-    return pinned;
-}
-
 /* The journals that merging removes must have reached the block map. */
 static gboolean map_is_current(const struct store_machine *machine, const char *disk,
                                GError **error)
@@ -302,23 +326,34 @@ static gboolean merge_disk(struct store_machine *machine, const char *disk, cons
     return TRUE;
 }
 
+static gboolean merge_all(struct store_machine *machine, gboolean retired, const gint *cancelled,
+                          GPtrArray *notes, GError **error)
+{
+    g_autoptr(GPtrArray) disks = store_disk_folders(machine, error);
+    for (guint i = 0; disks && i < disks->len; i++)
+        if (!merge_disk(machine, disks->pdata[i], cancelled, error) ||
+            (retired && !store_remove_unneeded(machine, disks->pdata[i], notes, error)))
+            return FALSE;
+    return disks != NULL;
+}
+
 gboolean store_retain(struct store_machine *machine, guint retain_count, const gint *cancelled,
                       GPtrArray *notes, GError **error)
 {
     g_assert(machine->lock && retain_count >= 1);
-    g_autoptr(GPtrArray) disks = store_disk_folders(machine, error);
     guint count_before = machine->manifests->len;
-    if (!disks || !retire_oldest(machine, retain_count, notes, error))
+    gboolean ok = TRUE;
+    if (!retire_oldest(machine, retain_count, notes, error))
         return FALSE;
-    if (somebody_reads(machine)) {
+    /* A reader may open files of its chain by name at any time, as QEMU does when a test is started
+     * once more: either readers or a merge. */
+    int fd = open_points(machine, error);
+    if (fd < 0)
+        return FALSE;
+    if (store_file_lock(fd, FALSE, 0))
+        ok = merge_all(machine, machine->manifests->len < count_before, cancelled, notes, error);
+    else
         store_note(notes, "a recovery point is in use: merging waits");
-        return TRUE;
-    }
-    for (guint i = 0; i < disks->len; i++) {
-        if (!merge_disk(machine, disks->pdata[i], cancelled, error) ||
-            (machine->manifests->len < count_before &&
-             !store_remove_unneeded(machine, disks->pdata[i], notes, error)))
-            return FALSE;
-    }
-    return TRUE;
+    close(fd);
+    return ok;
 }

@@ -13,8 +13,13 @@ gboolean store_retain(struct store_machine *machine, guint retain_count, const g
                       GPtrArray *notes, GError **error);
 
 /* A recovery point held by a reader: until freed, or until the process ends, retention passes it
- * over. NULL with an error when the recovery point has gone, or cannot be held. */
+ * over and merges nothing of the machine. Waits for a merge that is under way. NULL with an error
+ * when the recovery point has gone, or cannot be held. */
 struct store_pin;
 struct store_pin *store_pin_take(const struct store_machine *machine, guint64 number,
                                  GError **error);
 void store_pin_free(struct store_pin *pin);
+
+/* The manifest as it is while held: a merge before may have renamed layers since it was listed.
+ * Borrowed from the pin. */
+const struct manifest *store_pin_manifest(const struct store_pin *pin);

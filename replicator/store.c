@@ -110,7 +110,7 @@ static gboolean store_create(const char *path, const char *file, GError **error)
                                               : -1;
     if (fd < 0)
         return FALSE;
-    if (store_file_lock(fd, LOCK_WAIT_MS))
+    if (store_file_lock(fd, FALSE, LOCK_WAIT_MS))
         ok = store_create_locked(path, file, error);
     else
         landfall_error_set_errno(error, LANDFALL_ERROR_CONFLICT, errno, "try again",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "replicator/tls-cipher.h"
 
-#include <stdio.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -36,11 +36,12 @@ void tls_cipher_prefer_aes(char **argv)
     char path[64];
     if (g_getenv(CONFIGURATION_VARIABLE) || !may_use_tls(argv) || !has_aes())
         return;
-    /* Without MFD_CLOEXEC: the file has to outlive the exec, and nothing else. */
-    int fd = memfd_create("landfall-gnutls", 0);
+    int fd = memfd_create("landfall-gnutls", MFD_CLOEXEC);
     if (fd < 0)
         return;
-    if (write(fd, configuration, strlen(configuration)) == (gssize)strlen(configuration)) {
+    /* The file has to outlive the exec. */
+    if (fcntl(fd, F_SETFD, 0) == 0 &&
+        write(fd, configuration, strlen(configuration)) == (gssize)strlen(configuration)) {
         g_snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
         g_setenv(CONFIGURATION_VARIABLE, path, TRUE);
         execv("/proc/self/exe", argv);

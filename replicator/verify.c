@@ -200,9 +200,10 @@ GPtrArray *verify_recovery_point(const struct store_machine *machine,
     if (!pin)
         return NULL;
     GPtrArray *results = g_ptr_array_new_with_free_func((GDestroyNotify)verify_disk_free);
-    for (guint i = 0; i < manifest->disks->len; i++) {
+    const struct manifest *held = store_pin_manifest(pin);
+    for (guint i = 0; i < held->disks->len; i++) {
         struct verify_disk *result =
-            verify_one(machine, manifest->disks->pdata[i], observer, checked, cancelled, error);
+            verify_one(machine, held->disks->pdata[i], observer, checked, cancelled, error);
         if (!result) {
             g_clear_pointer(&results, g_ptr_array_unref);
             break;

@@ -284,6 +284,12 @@ gboolean work_check(const struct work *work, GError **error)
                            "'%s' cannot be the name of a machine's folder", work->machine);
         return FALSE;
     }
+    if (work->audit_blocks > WORK_AUDIT_BLOCKS_MAX) {
+        landfall_error_set(error, CONFIG, "for more, give --full-scan",
+                           "at most %u blocks can be audited, not %u", WORK_AUDIT_BLOCKS_MAX,
+                           work->audit_blocks);
+        return FALSE;
+    }
     if (!consistency_is_known(work->consistency)) {
         landfall_error_set(error, CONFIG, "write crash, filesystem or shutdown",
                            "'%s' is not a consistency", work->consistency);

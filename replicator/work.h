@@ -31,6 +31,7 @@ struct work {
 };
 
 #define WORK_AUDIT_BLOCKS 16u
+#define WORK_AUDIT_BLOCKS_MAX 65536u /* 4 GiB read */
 
 struct work *work_new(void);
 void work_free(struct work *work);

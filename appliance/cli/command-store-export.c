@@ -96,7 +96,8 @@ static gboolean export_disk(const struct opened_machine *opened, const struct ma
     struct store_pin *pin = store_pin_take(opened->machine, manifest->number, error);
     if (!pin)
         return FALSE;
-    g_autofree char *layer = store_machine_disk_file(opened->machine, disk->name, disk->layer);
+    const struct manifest_disk *held = manifest_disk_find(store_pin_manifest(pin), disk->name);
+    g_autofree char *layer = store_machine_disk_file(opened->machine, held->name, held->layer);
     g_autofree char *partial = g_strconcat(file, ".part", NULL);
     gboolean ok = convert(layer, partial, options, error);
     if (ok && rename(partial, file) < 0) {
@@ -139,32 +140,42 @@ static gboolean run(char **arguments, const struct export_options *options, GErr
     return ok;
 }
 
-int command_store_export(int argc, char **argv)
+static gboolean parse(struct export_options *options, int *argc, char ***argv, GError **error)
 {
-    struct export_options options = {.format = g_strdup("raw")};
     const GOptionEntry entries[] = {
-        {"recovery-point", 0, 0, G_OPTION_ARG_INT64, &options.number,
+        {"recovery-point", 0, 0, G_OPTION_ARG_INT64, &options->number,
          "Which one (default: the latest)", "N"},
-        {"disk", 0, 0, G_OPTION_ARG_STRING, &options.disk,
+        {"disk", 0, 0, G_OPTION_ARG_STRING, &options->disk,
          "Which disk (may be left out when there is one)", "DISK"},
-        {"format", 0, 0, G_OPTION_ARG_STRING, &options.format, "raw (default), qcow2, vmdk or vpc",
+        {"format", 0, 0, G_OPTION_ARG_STRING, &options->format, "raw (default), qcow2, vmdk or vpc",
          "FORMAT"},
-        {"force", 0, 0, G_OPTION_ARG_NONE, &options.force, "Replace an existing file", NULL},
-        {"json", 0, 0, G_OPTION_ARG_NONE, &options.as_json, "Print JSON", NULL},
+        {"force", 0, 0, G_OPTION_ARG_NONE, &options->force, "Replace an existing file", NULL},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &options->as_json, "Print JSON", NULL},
         G_OPTION_ENTRY_NULL,
     };
-    g_autoptr(GError) error = NULL;
-    if (!command_parse(&argc, &argv, entries,
+    if (!command_parse(argc, argv, entries,
                        "STORE MACHINE FILE - write a disk of a recovery point as an image", NULL, 3,
-                       3, &error))
-        return command_failed(error, options.as_json);
-    if (options.number < 0)
-        landfall_error_set(&error, LANDFALL_ERROR_CONFIG, NULL,
+                       3, error))
+        return FALSE;
+    if (!options->format)
+        options->format = g_strdup("raw");
+    if (options->number < 0)
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL,
                            "--recovery-point takes a number from 1");
-    else if (!g_strv_contains(formats, options.format))
-        landfall_error_set(&error, LANDFALL_ERROR_CONFIG, "use raw, qcow2, vmdk or vpc",
-                           "'%s' is not a format to export to", options.format);
-    if (!error && run(argv, &options, &error))
-        return EXIT_OK;
-    return command_failed(error, options.as_json);
+    else if (!g_strv_contains(formats, options->format))
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, "use raw, qcow2, vmdk or vpc",
+                           "'%s' is not a format to export to", options->format);
+    else
+        return TRUE;
+    return FALSE;
+}
+
+int command_store_export(int argc, char **argv)
+{
+    struct export_options options = {0};
+    g_autoptr(GError) error = NULL;
+    gboolean ok = parse(&options, &argc, &argv, &error) && run(argv, &options, &error);
+    g_free(options.disk);
+    g_free(options.format);
+    return ok ? EXIT_OK : command_failed(error, options.as_json);
 }
