@@ -330,6 +330,21 @@ static JsonObject *describe(const struct machine_cycle *cycle)
     return object;
 }
 
+/* Why there is no bitmap: the snapshot room knows only that no checkpoint was asked for. */
+static void take_demotion(const struct machine_cycle *cycle, const struct snapshot_disk *disk,
+                          struct work_disk *entry)
+{
+    const struct manifest *base = latest(cycle);
+    if (base && g_strcmp0(disk->demotion_cause, SNAPSHOT_CAUSE_NO_CHECKPOINT) == 0 &&
+        !manifest_disk_find(base, disk->name)) {
+        entry->demotion_cause = g_strdup("disk-was-away");
+        entry->demotion_detail = g_strdup("the latest recovery point does not have this disk");
+        return;
+    }
+    entry->demotion_cause = g_strdup(disk->demotion_cause);
+    entry->demotion_detail = g_strdup(disk->demotion_detail);
+}
+
 static struct work *make_work(const struct machine_cycle *cycle)
 {
     const struct machine_cycle_options *options = cycle->options;
@@ -354,8 +369,7 @@ static struct work *make_work(const struct machine_cycle *cycle)
         entry->source.uri = g_strdup(disk->nbd_uri);
         entry->source.command = g_strdupv(disk->nbd_command);
         entry->bitmap = g_strdup(disk->bitmap);
-        entry->demotion_cause = g_strdup(disk->demotion_cause);
-        entry->demotion_detail = g_strdup(disk->demotion_detail);
+        take_demotion(cycle, disk, entry);
     }
     return work;
 }

@@ -49,7 +49,7 @@ guest_write m1 vda $((8 * MIB)) $MIB second
 right "vdb left out" "vda=bitmap" --exclude-disk vdb
 guest_write m1 vdb $((6 * MIB)) $MIB second
 guest_write m1 vda $((16 * MIB)) $MIB third
-right "vdb taken in again" "vda=bitmap vdb=hash-scan(no-checkpoint)"
+right "vdb taken in again" "vda=bitmap vdb=hash-scan(disk-was-away)"
 is "vdb taken in again: only what changed is sent" "$(disk_of vdb changed_blocks)" 16
 right "and again" "vda=bitmap vdb=bitmap"
 
