@@ -7,7 +7,6 @@
 #include "replicator/store-recover.h"
 #include "tests/unit/tiny-store.h"
 
-#include <sys/wait.h>
 
 static struct store_machine *open_tiny(const char *folder, struct store **ret_store, guint points)
 {
@@ -78,17 +77,13 @@ static void test_lock(void)
     store_free(store);
 }
 
-/* A process that opens the store, makes it if need be and says which one it got. */
-static pid_t start_opener(const char *path, const char *answer)
+/* Opens the store at data, and makes it if need be; its id, or NULL. */
+static gpointer open_and_name(gpointer data)
 {
-    pid_t child = fork();
-    g_assert_cmpint(child, >=, 0);
-    if (child > 0)
-        return child;
-    struct store *store = store_open(path, TRUE, NULL);
-    if (store)
-        temp_file_save(answer, store->id, strlen(store->id));
-    _exit(store ? 0 : 1);
+    struct store *store = store_open(data, TRUE, NULL);
+    char *id = store ? g_strdup(store->id) : NULL;
+    store_free(store);
+    return id;
 }
 
 /* Several first cycles at once: all get the same store. */
@@ -98,25 +93,17 @@ static void test_made_together(void)
         g_autoptr(temp_folder) folder = temp_folder_new();
         g_autoptr(GError) error = NULL;
         g_autofree char *path = g_build_filename(folder, "store", NULL);
-        char *answers[4];
-        pid_t children[G_N_ELEMENTS(answers)];
-        for (guint i = 0; i < G_N_ELEMENTS(answers); i++) {
-            answers[i] = g_strdup_printf("%s/%u", folder, i);
-            children[i] = start_opener(path, answers[i]);
-        }
-        for (guint i = 0; i < G_N_ELEMENTS(answers); i++) {
-            int status = 0;
-            g_assert_cmpint(waitpid(children[i], &status, 0), ==, children[i]);
-            g_assert_cmpint(status, ==, 0);
+        GThread *openers[4];
+        for (guint i = 0; i < G_N_ELEMENTS(openers); i++)
+            openers[i] = g_thread_new("opener", open_and_name, path);
+        g_autofree char *first = g_thread_join(openers[0]);
+        for (guint i = 1; i < G_N_ELEMENTS(openers); i++) {
+            g_autofree char *id = g_thread_join(openers[i]);
+            g_assert_cmpstr(id, ==, first);
         }
         struct store *store = store_open(path, FALSE, &error);
         g_assert_no_error(error);
-        for (guint i = 0; i < G_N_ELEMENTS(answers); i++) {
-            gsize length;
-            g_autofree char *id = temp_file_load(answers[i], &length);
-            g_assert_cmpstr(id, ==, store->id);
-            g_free(answers[i]);
-        }
+        g_assert_cmpstr(store->id, ==, first);
         store_free(store);
     }
 }
