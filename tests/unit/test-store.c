@@ -7,7 +7,6 @@
 #include "replicator/store-recover.h"
 #include "tests/unit/tiny-store.h"
 
-
 static struct store_machine *open_tiny(const char *folder, struct store **ret_store, guint points)
 {
     g_autoptr(GError) error = NULL;
