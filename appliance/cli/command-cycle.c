@@ -190,35 +190,51 @@ static void print_result(const struct output *output, JsonObject *result)
     printf("%s\n", text);
 }
 
+static void cycle_options_clear(struct cycle_options *options)
+{
+    g_free(options->host);
+    g_free(options->machine);
+    g_free(options->store);
+    g_strfreev(options->exclude_disks);
+    g_strfreev(options->nbd_disks);
+    g_free(options->scratch_dir);
+    g_free(options->socket_dir);
+    g_free(options->on_snapshot);
+}
+
+static gboolean run(const struct cycle_options *options, GError **error)
+{
+    struct output output = {options->as_json, options->host != NULL,
+                            progress_new(options->as_json)};
+    struct machine_cycle_options cycle = {
+        .host_uri = options->host,
+        .machine = options->machine,
+        .store = options->store,
+        .exclude_disks = (const char *const *)options->exclude_disks,
+        .nbd_disks = (const char *const *)options->nbd_disks,
+        .scratch_dir = options->scratch_dir,
+        .socket_dir = options->socket_dir,
+        .on_snapshot = options->on_snapshot,
+        .no_checkpoint = options->no_checkpoint,
+        .no_freeze = options->no_freeze,
+        .freeze_deadline_ms = (guint)options->freeze_deadline_s * 1000,
+        .full_scan = options->full_scan,
+        .bandwidth = (guint64)options->bandwidth_mib * MIB,
+        .retain = (guint)options->retain,
+    };
+    struct machine_cycle_observer observer = {&output, show_event, command_forward_signals};
+    g_autoptr(JsonObject) result = machine_cycle_run(&cycle, &observer, command_cancelled(), error);
+    progress_free(output.progress);
+    if (result)
+        print_result(&output, result);
+    return result != NULL;
+}
+
 int command_cycle(int argc, char **argv)
 {
     struct cycle_options options = {.freeze_deadline_s = FREEZE_DEADLINE_S};
     g_autoptr(GError) error = NULL;
-    if (!parse(&options, &argc, &argv, &error))
-        return command_failed(error, options.as_json);
-    struct output output = {options.as_json, options.host != NULL, progress_new(options.as_json)};
-    struct machine_cycle_options cycle = {
-        .host_uri = options.host,
-        .machine = options.machine,
-        .store = options.store,
-        .exclude_disks = (const char *const *)options.exclude_disks,
-        .nbd_disks = (const char *const *)options.nbd_disks,
-        .scratch_dir = options.scratch_dir,
-        .socket_dir = options.socket_dir,
-        .on_snapshot = options.on_snapshot,
-        .no_checkpoint = options.no_checkpoint,
-        .no_freeze = options.no_freeze,
-        .freeze_deadline_ms = (guint)options.freeze_deadline_s * 1000,
-        .full_scan = options.full_scan,
-        .bandwidth = (guint64)options.bandwidth_mib * MIB,
-        .retain = (guint)options.retain,
-    };
-    struct machine_cycle_observer observer = {&output, show_event, command_forward_signals};
-    g_autoptr(JsonObject) result =
-        machine_cycle_run(&cycle, &observer, command_cancelled(), &error);
-    progress_free(output.progress);
-    if (!result)
-        return command_failed(error, options.as_json);
-    print_result(&output, result);
-    return EXIT_OK;
+    gboolean ok = parse(&options, &argc, &argv, &error) && run(&options, &error);
+    cycle_options_clear(&options);
+    return ok ? EXIT_OK : command_failed(error, options.as_json);
 }
