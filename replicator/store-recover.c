@@ -110,7 +110,7 @@ static gboolean is_leftover(const char *name, GHashTable *needed)
 {
     guint64 number;
     gboolean unnamed = g_hash_table_size(needed) == 0;
-    if (g_str_has_suffix(name, ".tmp"))
+    if (strcmp(name, BLOCK_MAP_NAME ".tmp") == 0)
         return TRUE;
     if (strcmp(name, BLOCK_MAP_NAME) == 0)
         return unnamed;

@@ -208,7 +208,11 @@ static gboolean copy_layer(const char *folder, const char *name, const gint *can
              block = layer_next_present(layer, block + 1))
             ok = !is_cancelled(cancelled, error) &&
                  copy_block(layer, block, fd, base, buffer, error);
-        ok = ok && store_file_sync(fd, base, error);
+        if (ok && fsync(fd) < 0) { /* not fdatasync: a smaller size must last, too */
+            landfall_error_set_errno(error, LANDFALL_ERROR_REPLICA, errno, NULL, "cannot sync %s",
+                                     base);
+            ok = FALSE;
+        }
     }
     if (fd >= 0)
         close(fd);
