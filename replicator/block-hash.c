@@ -8,10 +8,16 @@
 #if defined(__x86_64__)
 #include <xxh_x86dispatch.h>
 #define HASH_128 XXH3_128bits_withSeed_dispatch
+#define HASH_128_ADD XXH3_128bits_update_dispatch
 #else
 #include <xxhash.h>
 #define HASH_128 XXH3_128bits_withSeed
+#define HASH_128_ADD XXH3_128bits_update
 #endif
+
+struct hash_stream {
+    XXH3_state_t *state;
+};
 
 gboolean bytes_are_zero(const void *data, gsize length_bytes)
 {
@@ -22,13 +28,44 @@ gboolean bytes_are_zero(const void *data, gsize length_bytes)
     return bytes[0] == 0 && memcmp(bytes, bytes + 1, length_bytes - 1) == 0;
 }
 
-struct block_hash block_hash_bytes(const void *data, gsize length_bytes, guint64 seed)
+static struct block_hash canonical_hash(XXH128_hash_t value)
 {
     XXH128_canonical_t canonical;
     struct block_hash hash;
-    XXH128_canonicalFromHash(&canonical, HASH_128(data, length_bytes, seed));
+    XXH128_canonicalFromHash(&canonical, value);
     memcpy(hash.bytes, canonical.digest, sizeof hash.bytes);
     return hash;
+}
+
+struct block_hash block_hash_bytes(const void *data, gsize length_bytes, guint64 seed)
+{
+    return canonical_hash(HASH_128(data, length_bytes, seed));
+}
+
+struct hash_stream *hash_stream_new(void)
+{
+    struct hash_stream *stream = g_new0(struct hash_stream, 1);
+    stream->state = XXH3_createState();
+    g_assert(stream->state); /* as g_new: out of memory ends the program */
+    XXH3_128bits_reset(stream->state);
+    return stream;
+}
+
+void hash_stream_add(struct hash_stream *stream, const void *data, gsize length_bytes)
+{
+    HASH_128_ADD(stream->state, data, length_bytes);
+}
+
+struct block_hash hash_stream_value(const struct hash_stream *stream)
+{
+    return canonical_hash(XXH3_128bits_digest(stream->state));
+}
+
+void hash_stream_free(struct hash_stream *stream)
+{
+    if (stream)
+        XXH3_freeState(stream->state);
+    g_free(stream);
 }
 
 struct block_hash block_hash_compute(const void *data, gsize length_bytes, guint64 seed)

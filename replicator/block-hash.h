@@ -20,6 +20,15 @@ struct block_hash block_hash_compute(const void *data, gsize length_bytes, guint
 /* Plain XXH3-128 of any bytes, without the zero rule: for checksums of files. */
 struct block_hash block_hash_bytes(const void *data, gsize length_bytes, guint64 seed);
 
+/* The same over pieces, for files that are not held in memory at once. */
+struct hash_stream;
+struct hash_stream *hash_stream_new(void);
+void hash_stream_add(struct hash_stream *stream, const void *data, gsize length_bytes);
+
+/* The hash of all pieces so far. */
+struct block_hash hash_stream_value(const struct hash_stream *stream);
+void hash_stream_free(struct hash_stream *stream);
+
 gboolean block_hash_equal(const struct block_hash *a, const struct block_hash *b);
 gboolean block_hash_is_zero(const struct block_hash *hash);
 

@@ -20,14 +20,16 @@
 #include "base/error.h"
 #include "replicator/store-file.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #define JOURNAL_MAGIC "LFMAPJNL"
 #define JOURNAL_VERSION 1u
-#define JOURNAL_BYTES_MAX (G_MAXSIZE / 2)
+
+/* Records pass through memory so many at a time: a journal of a disk that changed all over is
+ * gigabytes. */
+#define PIECE_RECORDS 4096u
 
 struct journal_header {
     char magic[8];
@@ -62,7 +64,70 @@ static const struct block_change *change_at(const struct map_journal *journal, g
     return &g_array_index(journal->changes, struct block_change, i);
 }
 
-static GByteArray *journal_encode(const struct map_journal *journal)
+/* A journal being written or read, front to back. */
+struct journal_file {
+    const char *path;
+    int fd;
+    guint64 position;
+    struct hash_stream *checksum; /* of all bytes so far */
+    struct journal_record *piece; /* room for PIECE_RECORDS */
+};
+
+static gboolean journal_file_open(struct journal_file *file, const char *path, int flags,
+                                  GError **error)
+{
+    *file = (struct journal_file){.path = path, .fd = store_file_open(path, flags, error)};
+    if (file->fd < 0)
+        return FALSE;
+    file->checksum = hash_stream_new();
+    file->piece = g_new(struct journal_record, PIECE_RECORDS);
+    return TRUE;
+}
+
+static void journal_file_close(struct journal_file *file)
+{
+    close(file->fd);
+    hash_stream_free(file->checksum);
+    g_free(file->piece);
+}
+
+static gboolean put(struct journal_file *file, const void *data, gsize length, GError **error)
+{
+    if (!store_file_write(file->fd, file->path, data, length, file->position, error))
+        return FALSE;
+    hash_stream_add(file->checksum, data, length);
+    file->position += length;
+    return TRUE;
+}
+
+static gboolean get(struct journal_file *file, void *data, gsize length, GError **error)
+{
+    if (!store_file_read(file->fd, file->path, data, length, file->position, error))
+        return FALSE;
+    hash_stream_add(file->checksum, data, length);
+    file->position += length;
+    return TRUE;
+}
+
+static gboolean put_records(struct journal_file *file, const struct map_journal *journal,
+                            GError **error)
+{
+    for (guint i = 0; i < journal->changes->len;) {
+        guint count = 0;
+        for (; count < PIECE_RECORDS && i < journal->changes->len; count++, i++) {
+            const struct block_change *change = change_at(journal, i);
+            g_assert(i == 0 || change_at(journal, i - 1)->block < change->block);
+            file->piece[count] = (struct journal_record){GUINT64_TO_LE(change->block),
+                                                         change->before, change->after};
+        }
+        if (!put(file, file->piece, count * sizeof *file->piece, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean put_journal(struct journal_file *file, const struct map_journal *journal,
+                            GError **error)
 {
     struct journal_header header = {
         .version = GUINT32_TO_LE(JOURNAL_VERSION),
@@ -73,101 +138,116 @@ static GByteArray *journal_encode(const struct map_journal *journal)
         .record_count = GUINT64_TO_LE((guint64)journal->changes->len),
     };
     memcpy(header.magic, JOURNAL_MAGIC, sizeof header.magic);
-    GByteArray *bytes = g_byte_array_sized_new(
-        (guint)(sizeof header + journal->changes->len * sizeof(struct journal_record) + 16));
-    g_byte_array_append(bytes, (const guint8 *)&header, sizeof header);
-    for (guint i = 0; i < journal->changes->len; i++) {
-        const struct block_change *change = change_at(journal, i);
-        g_assert(i == 0 || change_at(journal, i - 1)->block < change->block);
-        struct journal_record record = {GUINT64_TO_LE(change->block), change->before,
-                                        change->after};
-        g_byte_array_append(bytes, (const guint8 *)&record, sizeof record);
-    }
-    struct block_hash checksum = block_hash_bytes(bytes->data, bytes->len, 0);
-    g_byte_array_append(bytes, checksum.bytes, sizeof checksum.bytes);
-    return bytes;
+    if (!put(file, &header, sizeof header, error) || !put_records(file, journal, error))
+        return FALSE;
+    struct block_hash checksum = hash_stream_value(file->checksum);
+    return put(file, checksum.bytes, sizeof checksum.bytes, error) &&
+           store_file_sync(file->fd, file->path, error);
 }
 
 gboolean map_journal_write(const char *path, const struct map_journal *journal, GError **error)
 {
-    g_autoptr(GByteArray) bytes = journal_encode(journal);
-    int fd = store_file_open(path, O_WRONLY | O_CREAT | O_TRUNC, error);
-    if (fd < 0)
+    struct journal_file file;
+    if (!journal_file_open(&file, path, O_WRONLY | O_CREAT | O_TRUNC, error))
         return FALSE;
-    gboolean ok = store_file_write(fd, path, bytes->data, bytes->len, 0, error) &&
-                  store_file_sync(fd, path, error);
-    close(fd);
+    gboolean ok = put_journal(&file, journal, error);
+    journal_file_close(&file);
     return ok;
 }
 
-static struct map_journal *corrupt(const char *path, const char *what, GError **error)
+static gboolean corrupt(const char *path, const char *what, GError **error)
 {
     landfall_error_set(error, LANDFALL_ERROR_CORRUPT,
                        "landfall store verify tells which recovery points are whole",
                        "map journal %s: %s", path, what);
-    return NULL;
+    return FALSE;
 }
 
-static struct map_journal *journal_decode(const char *path, const guint8 *bytes, gsize length,
-                                          GError **error)
+static gboolean header_check(const char *path, const struct journal_header *header,
+                             guint64 file_bytes, GError **error)
 {
-    struct journal_header header;
-    if (length < sizeof header + 16)
-        return corrupt(path, "it is cut short", error);
-    memcpy(&header, bytes, sizeof header);
-    if (memcmp(header.magic, JOURNAL_MAGIC, sizeof header.magic) != 0)
+    guint64 rest = file_bytes - sizeof *header - sizeof(struct block_hash);
+    guint64 count = GUINT64_FROM_LE(header->record_count);
+    guint64 disk_bytes = GUINT64_FROM_LE(header->disk_bytes);
+    if (memcmp(header->magic, JOURNAL_MAGIC, sizeof header->magic) != 0)
         return corrupt(path, "it is not a map journal", error);
-    if (GUINT32_FROM_LE(header.version) != JOURNAL_VERSION) {
+    if (GUINT32_FROM_LE(header->version) != JOURNAL_VERSION) {
         landfall_error_set(error, LANDFALL_ERROR_UNSUPPORTED,
                            "use the Landfall that wrote this store, or a later one",
                            "map journal %s has version %u, this program knows %u", path,
-                           GUINT32_FROM_LE(header.version), JOURNAL_VERSION);
-        return NULL;
+                           GUINT32_FROM_LE(header->version), JOURNAL_VERSION);
+        return FALSE;
     }
-    guint64 count = (length - sizeof header - 16) / sizeof(struct journal_record);
-    if (GUINT64_FROM_LE(header.record_count) != count || count > G_MAXUINT ||
-        sizeof header + count * sizeof(struct journal_record) + 16 != length)
+    if (count != rest / sizeof(struct journal_record) || rest % sizeof(struct journal_record) ||
+        count > 2 * block_count(DISK_BYTES_MAX))
         return corrupt(path, "its size is not the one it names", error);
-    struct block_hash checksum = block_hash_bytes(bytes, length - 16, 0);
-    if (memcmp(checksum.bytes, bytes + length - 16, 16) != 0)
-        return corrupt(path, "its checksum is wrong", error);
+    return (disk_bytes > 0 && disk_bytes <= DISK_BYTES_MAX) ||
+           corrupt(path, "impossible disk size", error);
+}
 
-    struct map_journal *journal = g_new0(struct map_journal, 1);
+/* Appends the records; the array grows with what is read, not with what the header promises. */
+static gboolean get_records(struct journal_file *file, guint64 count, GArray *changes,
+                            GError **error)
+{
+    guint64 next_block = 0;
+    while (count > 0) {
+        guint piece = (guint)MIN(count, PIECE_RECORDS);
+        if (!get(file, file->piece, piece * sizeof *file->piece, error))
+            return FALSE;
+        for (guint i = 0; i < piece; i++) {
+            const struct journal_record *record = &file->piece[i];
+            struct block_change change = {GUINT64_FROM_LE(record->block), 0, record->before,
+                                          record->after};
+            if (change.block < next_block || change.block == G_MAXUINT64)
+                return corrupt(file->path, "its records are not in order", error);
+            next_block = change.block + 1;
+            g_array_append_val(changes, change);
+        }
+        count -= piece;
+    }
+    return TRUE;
+}
+
+static gboolean get_journal(struct journal_file *file, struct map_journal *journal, GError **error)
+{
+    struct journal_header header;
+    struct block_hash stored;
+    guint64 file_bytes;
+    if (!store_file_size(file->fd, file->path, &file_bytes, error))
+        return FALSE;
+    if (file_bytes < sizeof header + sizeof stored)
+        return corrupt(file->path, "it is cut short", error);
+    if (!get(file, &header, sizeof header, error) ||
+        !header_check(file->path, &header, file_bytes, error) ||
+        !get_records(file, GUINT64_FROM_LE(header.record_count), journal->changes, error))
+        return FALSE;
+    struct block_hash checksum = hash_stream_value(file->checksum);
+    if (!get(file, &stored, sizeof stored, error))
+        return FALSE;
+    if (!block_hash_equal(&stored, &checksum))
+        return corrupt(file->path, "its checksum is wrong", error);
     journal->generation = GUINT64_FROM_LE(header.generation);
     journal->disk_bytes_before = GUINT64_FROM_LE(header.disk_bytes_before);
     journal->disk_bytes = GUINT64_FROM_LE(header.disk_bytes);
-    journal->changes = g_array_sized_new(FALSE, FALSE, sizeof(struct block_change), (guint)count);
-    for (guint64 i = 0; i < count; i++) {
-        struct journal_record record;
-        memcpy(&record, bytes + sizeof header + i * sizeof record, sizeof record);
-        struct block_change change = {GUINT64_FROM_LE(record.block), 0, record.before,
-                                      record.after};
-        if (i > 0 && change.block <= change_at(journal, (guint)i - 1)->block) {
-            map_journal_free(journal);
-            return corrupt(path, "its records are not in order", error);
-        }
-        g_array_append_val(journal->changes, change);
-    }
-    return journal;
+    return TRUE;
 }
 
 struct map_journal *map_journal_load(const char *path, GError **error)
 {
-    gsize length;
+    struct journal_file file;
     g_autoptr(GError) cause = NULL;
-    g_autofree char *text = store_file_load(path, JOURNAL_BYTES_MAX, &length, &cause);
-    if (!text) {
-        landfall_error_set(error, LANDFALL_ERROR_CORRUPT,
-                           "landfall store verify tells which recovery points are whole",
-                           "map journal: %s", cause->message);
+    if (!journal_file_open(&file, path, O_RDONLY, &cause)) {
+        corrupt(path, cause->message, error);
         return NULL;
     }
-    struct map_journal *journal = journal_decode(path, (const guint8 *)text, length, error);
-    if (journal && (journal->disk_bytes == 0 || journal->disk_bytes > DISK_BYTES_MAX)) {
-        map_journal_free(journal);
-        return corrupt(path, "impossible disk size", error);
-    }
-    return journal;
+    struct map_journal *journal = g_new0(struct map_journal, 1);
+    journal->changes = g_array_new(FALSE, FALSE, sizeof(struct block_change));
+    gboolean ok = get_journal(&file, journal, error);
+    journal_file_close(&file);
+    if (ok)
+        return journal;
+    map_journal_free(journal);
+    return NULL;
 }
 
 /* Numbers of the pages that the changes touch, ascending, within page_count. The caller owns it. */
@@ -183,22 +263,34 @@ static GArray *touched_pages(const struct map_journal *journal, guint64 page_cou
     return pages;
 }
 
-/* The page as it will be: read where the map has it, then the changes of this page laid over.
- * *index is the next change to look at and moves on. */
-static gboolean page_after(const struct map_journal *journal, const struct block_map *map,
-                           guint64 page, guint *index, struct block_hash hashes[MAP_PAGE_BLOCKS],
-                           GError **error)
+/* The page as it is in the map, old_hash its hash there; an entry that changed by itself must not
+ * become part of a root that a manifest records. */
+static gboolean page_before(const struct block_map *map, guint64 page,
+                            const struct block_hash *old_hash,
+                            struct block_hash ret_hashes[MAP_PAGE_BLOCKS], GError **error)
 {
-    memset(hashes, 0, MAP_PAGE_BLOCKS * sizeof *hashes);
-    if (page < block_map_page_count(block_map_disk_bytes(map)) &&
-        !block_map_read_page(map, page, hashes, error))
+    if (!block_map_read_page(map, page, ret_hashes, error))
         return FALSE;
+    struct block_hash hash = block_map_page_hash(ret_hashes);
+    if (block_hash_equal(&hash, old_hash))
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_CORRUPT, block_map_rebuild_hint(),
+                       "block map %s: an entry of blocks %" G_GUINT64_FORMAT
+                       " to %" G_GUINT64_FORMAT " is damaged",
+                       block_map_path(map), page * MAP_PAGE_BLOCKS,
+                       (page + 1) * MAP_PAGE_BLOCKS - 1);
+    return FALSE;
+}
+
+/* Lays the changes of the page over it. *index is the next change to look at and moves on. */
+static void page_after(const struct map_journal *journal, guint64 page, guint *index,
+                       struct block_hash hashes[MAP_PAGE_BLOCKS])
+{
     while (*index < journal->changes->len &&
            change_at(journal, *index)->block / MAP_PAGE_BLOCKS == page) {
         const struct block_change *change = change_at(journal, (*index)++);
         hashes[change->block % MAP_PAGE_BLOCKS] = change->after;
     }
-    return TRUE;
 }
 
 gboolean map_journal_root_after(const struct map_journal *journal, const struct block_map *map,
@@ -213,10 +305,11 @@ gboolean map_journal_root_after(const struct map_journal *journal, const struct 
     g_autoptr(GArray) pages = touched_pages(journal, page_count);
     guint index = 0;
     for (guint i = 0; i < pages->len; i++) {
-        struct block_hash entries[MAP_PAGE_BLOCKS];
+        struct block_hash entries[MAP_PAGE_BLOCKS] = {0};
         guint64 page = g_array_index(pages, guint64, i);
-        if (!page_after(journal, map, page, &index, entries, error))
+        if (page < old_count && !page_before(map, page, &old_hashes[page], entries, error))
             return FALSE;
+        page_after(journal, page, &index, entries);
         hashes[page] = block_map_page_hash(entries);
     }
     *ret_root = block_map_root(hashes, page_count, journal->disk_bytes, block_map_seed(map));

@@ -192,10 +192,62 @@ static void test_damage(void)
     block_map_free(map);
 }
 
+/* More records than pass through memory at once, and a number of them that fills it exactly. */
+static void test_long(void)
+{
+    static const guint counts[] = {4096, 10000};
+    g_autoptr(temp_folder) folder = temp_folder_new();
+    g_autofree char *path = g_build_filename(folder, "journal", NULL);
+    g_autoptr(GError) error = NULL;
+    for (gsize k = 0; k < G_N_ELEMENTS(counts); k++) {
+        struct map_journal journal = {7, 40 * PAGE, 41 * PAGE, NULL};
+        gsize length;
+        journal.changes = g_array_new(FALSE, FALSE, sizeof(struct block_change));
+        for (guint i = 0; i < counts[k]; i++) {
+            struct block_change change = {i, 0, random_hash(), random_hash()};
+            g_array_append_val(journal.changes, change);
+        }
+        g_assert_true(map_journal_write(path, &journal, &error));
+        g_autofree char *bytes = temp_file_load(path, &length);
+        struct block_hash checksum = block_hash_bytes(bytes, length - 16, 0);
+        g_assert_cmpmem(bytes + length - 16, 16, checksum.bytes, 16);
+        struct map_journal *again = map_journal_load(path, &error);
+        g_assert_no_error(error);
+        g_assert_cmpuint(again->generation, ==, 7);
+        g_assert_cmpuint(again->disk_bytes_before, ==, 40 * PAGE);
+        g_assert_cmpuint(again->disk_bytes, ==, 41 * PAGE);
+        g_assert_cmpmem(again->changes->data, again->changes->len * sizeof(struct block_change),
+                        journal.changes->data, counts[k] * sizeof(struct block_change));
+        map_journal_free(again);
+        g_array_unref(journal.changes);
+    }
+}
+
+/* An entry that changed by itself does not get into a root. */
+static void test_damaged_page(void)
+{
+    g_autoptr(temp_folder) folder = temp_folder_new();
+    g_autofree char *path = g_build_filename(folder, "map", NULL);
+    g_autoptr(GError) error = NULL;
+    struct block_map *map = block_map_create(path, 2 * PAGE, SEED, &error);
+    struct map_journal *journal = random_journal(map, 2 * PAGE, 20);
+    struct block_hash root, stray = block_hash_bytes("stray", 5, 0);
+    guint64 touched = g_array_index(journal->changes, struct block_change, 0).block;
+    guint64 beside = touched % MAP_PAGE_BLOCKS ? touched - 1 : touched + 1;
+    g_assert_true(map_journal_root_after(journal, map, &root, &error));
+    g_assert_true(block_map_write(map, beside, 1, &stray, &error));
+    g_assert_false(map_journal_root_after(journal, map, &root, &error));
+    g_assert_error(error, LANDFALL_ERROR, LANDFALL_ERROR_CORRUPT);
+    map_journal_free(journal);
+    block_map_free(map);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/map-journal/apply", test_apply);
     g_test_add_func("/map-journal/damage", test_damage);
+    g_test_add_func("/map-journal/long", test_long);
+    g_test_add_func("/map-journal/damaged-page", test_damaged_page);
     return g_test_run();
 }
