@@ -87,7 +87,6 @@ static gboolean describe_machine(const struct cycle *cycle, const struct manifes
 {
     const struct work *work = cycle->context.work;
     g_autoptr(JsonObject) object = json_object_new();
-    json_object_set_int_member(object, "version", 1);
     json_object_set_string_member(object, "machine", manifest->machine);
     json_object_set_string_member(object, "name", manifest->machine_name);
     if (work->describe) {

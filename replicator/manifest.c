@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Format, version 1: one JSON object, indented for people.
+/* Format, version 1: a sealed JSON object (sealed-json.c) of format "landfall-recovery-point" with
  *
- *   "format": "landfall-recovery-point", "version": 1,
- *   "checksum": 32 hexadecimal digits, XXH3-128 of the file's bytes with these digits as zeros,
  *   "number", "machine", "machine_name", "created", "consistency", "checkpoint", "duration_ms",
  *   "disks": an array of
  *      "name", "size_bytes", "seed" (16 hexadecimal digits), "layer", "layer_bytes", "generation",
@@ -17,17 +15,20 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "replicator/block-map.h"
-#include "replicator/store-file.h"
+#include "replicator/sealed-json.h"
 #include "replicator/store-name.h"
 
 #include <string.h>
 
-#define MANIFEST_FORMAT "landfall-recovery-point"
-#define MANIFEST_VERSION 1u
-#define MANIFEST_BYTES_MAX (16u << 20)
-#define CHECKSUM_MEMBER "\"checksum\""
-#define NO_CHECKSUM "00000000000000000000000000000000"
 #define CORRUPT LANDFALL_ERROR_CORRUPT
+
+static const struct sealed_kind manifest_kind = {
+    .noun = "manifest",
+    .format = "landfall-recovery-point",
+    .version = 1,
+    .hint = "bring the file back from a backup, or move it out of the store: the other recovery "
+            "points do not need it",
+};
 
 static const char *const mode_names[] = {
     [SCAN_INITIAL] = "initial", [SCAN_BITMAP] = "bitmap", [SCAN_HASH_SCAN] = "hash-scan"};
@@ -148,44 +149,13 @@ JsonObject *manifest_to_json(const struct manifest *manifest)
 gboolean manifest_write(const struct manifest *manifest, const char *path, GError **error)
 {
     g_autoptr(JsonObject) body = manifest_to_json(manifest);
-    g_autoptr(JsonObject) object = json_object_new();
-    json_object_set_string_member(object, "format", MANIFEST_FORMAT);
-    json_object_set_int_member(object, "version", MANIFEST_VERSION);
-    json_object_set_string_member(object, "checksum", NO_CHECKSUM);
-    g_autoptr(GList) names = json_object_get_members(body);
-    for (GList *name = names; name; name = name->next)
-        json_object_set_member(object, name->data, json_object_dup_member(body, name->data));
-    g_autofree char *json = json_object_to_text(object, TRUE);
-    g_autofree char *text = g_strconcat(json, "\n", NULL);
-    struct block_hash checksum = block_hash_bytes(text, strlen(text), 0);
-    g_autofree char *hex = block_hash_to_hex(&checksum);
-    char *place = strstr(strstr(text, CHECKSUM_MEMBER), NO_CHECKSUM);
-    memcpy(place, hex, strlen(hex));
-    return store_file_replace(path, text, strlen(text), error);
+    return sealed_json_write(path, &manifest_kind, body, error);
 }
 
 static gboolean corrupt(GError **error, const char *what)
 {
     landfall_error_set(error, CORRUPT, NULL, "%s", what);
     return FALSE;
-}
-
-/* The digits are found in the text, set to zero and the whole is hashed: every byte of the file is
- * covered, whatever made the text. */
-static gboolean checksum_check(char *text, gsize length, GError **error)
-{
-    char *member = strstr(text, CHECKSUM_MEMBER);
-    char *quote = member ? strchr(member + strlen(CHECKSUM_MEMBER), '"') : NULL;
-    struct block_hash stored, computed;
-    if (!quote || strlen(quote + 1) < strlen(NO_CHECKSUM))
-        return corrupt(error, "it has no checksum");
-    g_autofree char *hex = g_strndup(quote + 1, strlen(NO_CHECKSUM));
-    if (!block_hash_from_hex(hex, &stored))
-        return corrupt(error, "it has no checksum");
-    memcpy(quote + 1, NO_CHECKSUM, strlen(NO_CHECKSUM));
-    computed = block_hash_bytes(text, length, 0);
-    memcpy(quote + 1, hex, strlen(hex));
-    return block_hash_equal(&stored, &computed) || corrupt(error, "its checksum is wrong");
 }
 
 static gboolean member_dup(JsonObject *object, const char *name, char **ret_text, GError **error)
@@ -254,25 +224,6 @@ static gboolean disk_load(struct manifest *manifest, JsonObject *object, GError 
     return TRUE;
 }
 
-static gboolean version_check(JsonObject *object, GError **error)
-{
-    const char *format;
-    guint64 version;
-    if (!json_member_string(object, "format", CORRUPT, &format, error) ||
-        !json_member_uint(object, "version", CORRUPT, &version, error))
-        return FALSE;
-    if (strcmp(format, MANIFEST_FORMAT) != 0)
-        return corrupt(error, "it is not the manifest of a recovery point");
-    if (version != MANIFEST_VERSION) {
-        landfall_error_set(error, LANDFALL_ERROR_UNSUPPORTED,
-                           "use the Landfall that wrote this store, or a later one",
-                           "it has version %" G_GUINT64_FORMAT ", this program knows %u", version,
-                           MANIFEST_VERSION);
-        return FALSE;
-    }
-    return TRUE;
-}
-
 static gboolean body_load(struct manifest *manifest, JsonObject *object, GError **error)
 {
     JsonArray *disks;
@@ -298,25 +249,14 @@ static gboolean body_load(struct manifest *manifest, JsonObject *object, GError 
 
 struct manifest *manifest_load(const char *path, GError **error)
 {
-    gsize length;
-    g_autofree char *text = store_file_load(path, MANIFEST_BYTES_MAX, &length, error);
-    g_autoptr(JsonObject) object = NULL;
-    struct manifest *manifest = NULL;
     g_autoptr(GError) cause = NULL;
-    if (!text)
+    g_autoptr(JsonObject) object = sealed_json_load(path, &manifest_kind, error);
+    if (!object)
         return NULL;
-    object = json_parse_object(text, length, "the text", CORRUPT, &cause);
-    if (object && version_check(object, &cause) && checksum_check(text, length, &cause)) {
-        manifest = manifest_new();
-        if (body_load(manifest, object, &cause))
-            return manifest;
-    }
+    struct manifest *manifest = manifest_new();
+    if (body_load(manifest, object, &cause))
+        return manifest;
     manifest_free(manifest);
-    landfall_error_set(error, (enum landfall_error_code)cause->code,
-                       landfall_error_hint(cause) ? landfall_error_hint(cause)
-                                                  : "bring the file back from a backup, or move it "
-                                                    "out of the store: the other recovery points "
-                                                    "do not need it",
-                       "manifest %s: %s", path, cause->message);
+    sealed_json_refuse(path, &manifest_kind, cause, error);
     return NULL;
 }

@@ -7,6 +7,8 @@
 
 #define BASE_NAME "base.raw"
 #define BLOCK_MAP_NAME "block-map"
+#define LOCK_NAME "lock"             /* held by a writer */
+#define CYCLE_LOCK_NAME "cycle.lock" /* held by a whole cycle */
 
 /* Letters, digits, '.', '_' and '-', at most 128, not starting with a dot: nothing that leaves its
  * folder, hides or needs quoting. */

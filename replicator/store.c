@@ -2,6 +2,7 @@
 #include "replicator/store.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "replicator/sealed-json.h"
 #include "replicator/store-file.h"
 #include "replicator/store-name.h"
 #include "replicator/store-recover.h"
@@ -15,12 +16,22 @@
 #define MACHINE_FILE "machine.json"
 #define MANIFESTS_FOLDER "recovery-points"
 #define DISKS_FOLDER "disks"
-#define LOCK_FILE "lock"
-#define STORE_FORMAT "landfall-store"
-#define STORE_VERSION 1u
 #define STORE_ID_DIGITS 12u
-#define SMALL_FILE_BYTES_MAX (16u << 20)
 #define LOCK_WAIT_MS 1000u
+
+static const struct sealed_kind store_kind = {
+    .noun = "store file",
+    .format = "landfall-store",
+    .version = 2,
+    .hint = "bring the file back from a backup: its id is in the names of what cycles of this "
+            "store made on hosts",
+};
+static const struct sealed_kind machine_kind = {
+    .noun = "machine description",
+    .format = "landfall-machine",
+    .version = 2,
+    .hint = "run a cycle, which writes the file anew; recovery points do not need it",
+};
 
 /* --- the store's own file ------------------------------------------------------------------------
  */
@@ -30,42 +41,24 @@ static gboolean store_file_create(const char *path, GError **error)
     g_autofree char *uuid = g_uuid_string_random();
     g_autoptr(JsonObject) object = json_object_new();
     g_autofree char *id = g_strdup_printf("%.8s%.4s", uuid, uuid + 9);
-    json_object_set_string_member(object, "format", STORE_FORMAT);
-    json_object_set_int_member(object, "version", STORE_VERSION);
     json_object_set_string_member(object, "id", id);
-    g_autofree char *text = json_object_to_text(object, TRUE);
-    return store_file_replace(path, text, strlen(text), error);
+    return sealed_json_write(path, &store_kind, object, error);
 }
 
 static char *store_id_load(const char *path, GError **error)
 {
-    gsize length;
-    const char *format, *id;
-    guint64 version;
-    g_autofree char *text = store_file_load(path, SMALL_FILE_BYTES_MAX, &length, error);
-    if (!text)
+    const char *id;
+    g_autoptr(GError) cause = NULL;
+    g_autoptr(JsonObject) object = sealed_json_load(path, &store_kind, error);
+    if (!object)
         return NULL;
-    g_autoptr(JsonObject) object =
-        json_parse_object(text, length, path, LANDFALL_ERROR_CORRUPT, error);
-    if (!object || !json_member_string(object, "format", LANDFALL_ERROR_CORRUPT, &format, error) ||
-        !json_member_uint(object, "version", LANDFALL_ERROR_CORRUPT, &version, error) ||
-        !json_member_string(object, "id", LANDFALL_ERROR_CORRUPT, &id, error)) {
-        g_prefix_error(error, "store file %s: ", path);
-        return NULL;
+    if (json_member_string(object, "id", LANDFALL_ERROR_CORRUPT, &id, &cause)) {
+        if (strlen(id) == STORE_ID_DIGITS && store_name_is_safe(id))
+            return g_strdup(id);
+        landfall_error_set(&cause, LANDFALL_ERROR_CORRUPT, NULL, "member 'id' cannot be");
     }
-    if (strcmp(format, STORE_FORMAT) != 0 || version != STORE_VERSION) {
-        landfall_error_set(error, LANDFALL_ERROR_UNSUPPORTED,
-                           "use the Landfall that wrote this store, or a later one",
-                           "%s has format %s version %" G_GUINT64_FORMAT
-                           ", this program knows %s version %u",
-                           path, format, version, STORE_FORMAT, STORE_VERSION);
-        return NULL;
-    }
-    if (strlen(id) != STORE_ID_DIGITS || !store_name_is_safe(id)) {
-        landfall_error_set(error, LANDFALL_ERROR_CORRUPT, NULL, "%s: member 'id' cannot be", path);
-        return NULL;
-    }
-    return g_strdup(id);
+    sealed_json_refuse(path, &store_kind, cause, error);
+    return NULL;
 }
 
 /* A folder with other things in it becomes no store: a mistyped path must not fill a home. */
@@ -290,7 +283,7 @@ static gboolean machine_prepare(struct store_machine *machine, enum store_mode m
         }
         return manifests_load(machine, error);
     }
-    g_autofree char *lock = g_build_filename(machine->path, LOCK_FILE, NULL);
+    g_autofree char *lock = g_build_filename(machine->path, LOCK_NAME, NULL);
     if (!machine_folders_create(machine, error))
         return FALSE;
     machine->lock = store_lock_take(lock, LOCK_WAIT_MS, error);
@@ -328,31 +321,50 @@ void store_machine_free(struct store_machine *machine)
     g_free(machine);
 }
 
-/* The machine's name as machine.json has it; NULL where there is none to be had. */
-static char *machine_name(const struct store *store, const char *key)
+static char *description_path(const struct store *store, const char *key)
 {
-    g_autofree char *path = g_build_filename(store->path, key, MACHINE_FILE, NULL);
-    gsize length;
+    return g_build_filename(store->path, key, MACHINE_FILE, NULL);
+}
+
+/* The machine's name as machine.json has it; NULL without an error where there is no such file:
+ * its first cycle has not come to an end. */
+static char *machine_name(const struct store *store, const char *key, GError **error)
+{
+    g_autofree char *path = description_path(store, key);
     const char *name = NULL;
-    g_autofree char *text = store_file_load(path, SMALL_FILE_BYTES_MAX, &length, NULL);
-    g_autoptr(JsonObject) object =
-        text ? json_parse_object(text, length, path, LANDFALL_ERROR_CORRUPT, NULL) : NULL;
+    if (!g_file_test(path, G_FILE_TEST_EXISTS))
+        return NULL;
+    g_autoptr(JsonObject) object = sealed_json_load(path, &machine_kind, error);
     if (object)
-        json_optional_string(object, "name", LANDFALL_ERROR_CORRUPT, &name, NULL);
+        json_optional_string(object, "name", LANDFALL_ERROR_CORRUPT, &name, error);
     return g_strdup(name);
+}
+
+/* Whoever asks by name may mean the machine whose name cannot be read. */
+static gboolean no_such_machine(const char *name, const GError *damage, GError **error)
+{
+    if (damage)
+        landfall_error_set(error, LANDFALL_ERROR_CORRUPT, "give the folder's name instead",
+                           "the store has no machine '%s' that can be told: %s", name,
+                           damage->message);
+    else
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, "landfall store list shows the machines",
+                           "the store has no machine '%s'", name);
+    return FALSE;
 }
 
 char *store_machine_resolve(const struct store *store, const char *name_or_key, GError **error)
 {
     g_autoptr(GPtrArray) keys = store_list_machines(store, error);
+    g_autoptr(GError) damage = NULL;
     g_autofree char *found = NULL;
     if (!keys)
         return NULL;
     for (guint i = 0; i < keys->len; i++) {
         const char *key = keys->pdata[i];
-        g_autofree char *name = machine_name(store, key);
         if (strcmp(key, name_or_key) == 0)
             return g_strdup(key);
+        g_autofree char *name = machine_name(store, key, damage ? NULL : &damage);
         if (g_strcmp0(name, name_or_key) != 0)
             continue;
         if (found) {
@@ -363,8 +375,7 @@ char *store_machine_resolve(const struct store *store, const char *name_or_key, 
         found = g_strdup(key);
     }
     if (!found)
-        landfall_error_set(error, LANDFALL_ERROR_CONFIG, "landfall store list shows the machines",
-                           "the store has no machine '%s'", name_or_key);
+        no_such_machine(name_or_key, damage, error);
     return g_steal_pointer(&found);
 }
 
@@ -372,6 +383,33 @@ gboolean store_machine_describe(const struct store_machine *machine, JsonObject 
                                 GError **error)
 {
     g_autofree char *path = g_build_filename(machine->path, MACHINE_FILE, NULL);
-    g_autofree char *text = json_object_to_text(object, TRUE);
-    return store_file_replace(path, text, strlen(text), error);
+    return sealed_json_write(path, &machine_kind, object, error);
+}
+
+/* machine.json is there once a recovery point is, and is that of this folder. */
+static gboolean check_description(const struct store_machine *machine, GError **error)
+{
+    const char *key;
+    g_autoptr(GError) cause = NULL;
+    g_autofree char *path = g_build_filename(machine->path, MACHINE_FILE, NULL);
+    if (machine->manifests->len == 0 && !g_file_test(path, G_FILE_TEST_EXISTS))
+        return TRUE;
+    g_autoptr(JsonObject) object = sealed_json_load(path, &machine_kind, error);
+    if (!object)
+        return FALSE;
+    if (json_member_string(object, "machine", LANDFALL_ERROR_CORRUPT, &key, &cause)) {
+        if (strcmp(key, machine->key) == 0)
+            return TRUE;
+        landfall_error_set(&cause, LANDFALL_ERROR_CORRUPT, NULL, "it is that of machine %s", key);
+    }
+    sealed_json_refuse(path, &machine_kind, cause, error);
+    return FALSE;
+}
+
+gboolean store_machine_check_files(const struct store_machine *machine, GError **error)
+{
+    g_autofree char *lock = g_build_filename(machine->path, LOCK_NAME, NULL);
+    g_autofree char *cycle_lock = g_build_filename(machine->path, CYCLE_LOCK_NAME, NULL);
+    return check_description(machine, error) && store_lock_check(lock, error) &&
+           store_lock_check(cycle_lock, error);
 }

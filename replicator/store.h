@@ -29,6 +29,9 @@ struct store_lock;
 struct store_lock *store_lock_take(const char *path, unsigned wait_ms, GError **error);
 void store_lock_free(struct store_lock *lock);
 
+/* Whether the text in the lock file, if there is any, is one that a holder left. Error corrupt. */
+gboolean store_lock_check(const char *path, GError **error);
+
 struct store_machine {
     char *key;               /* set once: folder name */
     char *path;              /* set once */
@@ -50,7 +53,8 @@ struct store_machine *store_machine_open(const struct store *store, const char *
 void store_machine_free(struct store_machine *machine);
 
 /* The folder name of the machine called name_or_key: a folder name, or the name in its
- * machine.json. Errors: config (none, or several of that name). The caller owns the name. */
+ * machine.json. Errors: config (none, or several of that name), corrupt (none, and there is a
+ * machine.json that cannot be read). The caller owns the name. */
 char *store_machine_resolve(const struct store *store, const char *name_or_key, GError **error);
 
 /* The latest manifest; the one of that number; the latest that has the disk. NULL: none. Borrowed.
@@ -69,3 +73,7 @@ char *store_machine_manifest_path(const struct store_machine *machine, guint64 n
 /* Writes machine.json: what is needed to define the machine again. object is borrowed. */
 gboolean store_machine_describe(const struct store_machine *machine, JsonObject *object,
                                 GError **error);
+
+/* Whether the machine's files that belong to no recovery point, machine.json and the locks, are
+ * what was written. Errors: corrupt, unsupported, replica. */
+gboolean store_machine_check_files(const struct store_machine *machine, GError **error);

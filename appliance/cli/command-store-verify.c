@@ -148,6 +148,20 @@ static gboolean verify_all(const struct opened_machine *opened,
     return !first;
 }
 
+/* The recovery points, and the files that none of them needs. */
+static gboolean verify(const struct opened_machine *opened, const struct manifest *manifest,
+                       const struct verify_options *options, GError **error)
+{
+    g_autoptr(GError) fault = NULL;
+    gboolean proven = options->all ? verify_all(opened, options, &fault)
+                                   : verify_one(opened, manifest, options, NULL, &fault);
+    gboolean whole = store_machine_check_files(opened->machine, proven ? &fault : NULL);
+    if (proven && whole)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&fault));
+    return FALSE;
+}
+
 static gboolean rebuild(const struct opened_machine *opened, const struct manifest *latest,
                         const struct verify_options *options, GError **error)
 {
@@ -172,9 +186,7 @@ static gboolean run(const char *folder, const char *name, const struct verify_op
     gboolean ok = manifest != NULL;
     if (ok && options->rebuild)
         ok = rebuild(&opened, store_machine_latest(opened.machine), options, error);
-    if (ok)
-        ok = options->all ? verify_all(&opened, options, error)
-                          : verify_one(&opened, manifest, options, NULL, error);
+    ok = ok && verify(&opened, manifest, options, error);
     opened_machine_close(&opened);
     return ok;
 }

@@ -11,7 +11,6 @@
 
 #include <string.h>
 
-#define LOCK_FILE "cycle.lock"
 #define ORPHAN_WAIT_US (10 * G_USEC_PER_SEC)
 
 static const char *const consistency_names[] = {
@@ -120,7 +119,7 @@ static gboolean open_place(struct machine_cycle *cycle, GError **error)
         return FALSE;
     }
     g_autofree char *folder = g_build_filename(cycle->store->path, cycle->key, NULL);
-    g_autofree char *lock = g_build_filename(folder, LOCK_FILE, NULL);
+    g_autofree char *lock = g_build_filename(folder, CYCLE_LOCK_NAME, NULL);
     if (!store_folder_create(folder, error))
         return FALSE;
     cycle->lock = store_lock_take(lock, 0, error);

@@ -114,8 +114,11 @@ commits "a fresh file system is a store" "${vda[@]}"
 # --- files of the store -------------------------------------------------------------------------
 
 spoiled "store.json: a later version"
-sed -i 's/"version" *: *1/"version" : 2/' "$STORE/store.json"
-is_refused 1 unsupported "$STORE/store.json has format landfall-store version 2"
+sed -i 's/"version" *: *2/"version" : 3/' "$STORE/store.json"
+is_refused 1 unsupported "store file $STORE/store.json: .*version 3, this program knows 2"
+spoiled "store.json: an earlier version"
+sed -i 's/"version" *: *2/"version" : 1/' "$STORE/store.json"
+is_refused 1 unsupported "store file $STORE/store.json: .*version 1, this program knows 2"
 spoiled "store.json: cut short"
 truncate -s 20 "$STORE/store.json"
 is_refused 1 corrupt "$STORE/store.json"

@@ -141,7 +141,7 @@ ok "the limit is taken off while it runs" [ $(($(kit_now) - begun)) -lt 10000000
 exec 7>&-
 ok "work from standard input: the copy" point_is 1 vda "$disk"
 is "machine.json" "$(jq -c '[.version, .machine, .name, .domain_xml]' "$STORE/m2/machine.json")" \
-    '[1,"m2","Web Server","<domain/>"]'
+    '[2,"m2","Web Server","<domain/>"]'
 is "the manifest" "$(jq -c '[.machine_name, .consistency, .checkpoint]' "$(manifest 1)")" \
     '["Web Server","filesystem","landfall-7"]'
 

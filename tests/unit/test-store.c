@@ -136,6 +136,65 @@ static void test_resolve(void)
     store_free(store);
 }
 
+/* Whoever asks for a machine by a name that cannot be read is told why it is not found. */
+static void test_damaged_description(void)
+{
+    g_autoptr(temp_folder) folder = temp_folder_new();
+    g_autoptr(GError) error = NULL;
+    gsize length;
+    struct store *store;
+    struct store_machine *machine = open_tiny(folder, &store, 1);
+    g_autoptr(JsonObject) object = json_object_new();
+    g_assert_false(store_machine_check_files(machine, &error));
+    g_clear_error(&error);
+    json_object_set_string_member(object, "machine", "m1");
+    json_object_set_string_member(object, "name", "Web");
+    g_assert_true(store_machine_describe(machine, object, &error));
+    g_assert_true(store_machine_check_files(machine, &error));
+    g_autofree char *path = g_build_filename(machine->path, "machine.json", NULL);
+    g_autofree char *text = temp_file_load(path, &length);
+    text[length / 2] ^= 1;
+    temp_file_save(path, text, length);
+    g_assert_false(store_machine_check_files(machine, &error));
+    g_assert_error(error, LANDFALL_ERROR, LANDFALL_ERROR_CORRUPT);
+    g_clear_error(&error);
+    g_assert_null(store_machine_resolve(store, "Web", &error));
+    g_assert_error(error, LANDFALL_ERROR, LANDFALL_ERROR_CORRUPT);
+    g_assert_nonnull(strstr(error->message, path));
+    g_clear_error(&error);
+    g_autofree char *key = store_machine_resolve(store, "m1", &error);
+    g_assert_cmpstr(key, ==, "m1");
+    json_object_set_string_member(object, "machine", "m2");
+    g_assert_true(store_machine_describe(machine, object, &error));
+    g_assert_false(store_machine_check_files(machine, &error));
+    g_assert_error(error, LANDFALL_ERROR, LANDFALL_ERROR_CORRUPT);
+    store_machine_free(machine);
+    store_free(store);
+}
+
+/* The text of a lock is for people, and all of it counts. */
+static void test_lock_text(void)
+{
+    g_autoptr(temp_folder) folder = temp_folder_new();
+    g_autofree char *path = g_build_filename(folder, "lock", NULL);
+    g_autoptr(GError) error = NULL;
+    gsize length;
+    g_assert_true(store_lock_check(path, &error)); /* nobody ever held it */
+    store_lock_free(store_lock_take(path, 0, &error));
+    g_assert_true(store_lock_check(path, &error));
+    g_autofree char *text = temp_file_load(path, &length);
+    for (gsize at = 0; at < length; at++) {
+        text[at] ^= 1;
+        temp_file_save(path, text, length);
+        g_assert_false(store_lock_check(path, &error));
+        g_assert_error(error, LANDFALL_ERROR, LANDFALL_ERROR_CORRUPT);
+        g_clear_error(&error);
+        text[at] ^= 1;
+    }
+    temp_file_save(path, text, 0);
+    g_assert_true(store_lock_check(path, &error));
+}
+
 static void touch(const struct store_machine *machine, const char *name)
 {
     g_autofree char *path = g_build_filename(machine->path, name, NULL);
@@ -243,6 +302,8 @@ int main(int argc, char **argv)
     g_test_add_func("/store/lock", test_lock);
     g_test_add_func("/store/made-together", test_made_together);
     g_test_add_func("/store/resolve", test_resolve);
+    g_test_add_func("/store/damaged-description", test_damaged_description);
+    g_test_add_func("/store/lock-text", test_lock_text);
     g_test_add_func("/store/recover", test_recover);
     g_test_add_func("/store/recover-refuses", test_recover_refuses);
     g_test_add_func("/store/map", test_map);
