@@ -11,7 +11,9 @@
  *   32           8      generation: number of the recovery point these entries belong to
  *   40           16     XXH3-128 of bytes 0 … 39
  *   4096         P*16   page hashes, P = pages of the disk; room for those of 64 TiB
- *   4096+64 MiB  P*4096 entries, 16 bytes a block, pages of 256; past the end of the disk zero
+ *   4096+64 MiB  P*4096 entries, 16 bytes a block, pages of 256
+ *
+ * What no page or block of the disk has, and bytes 56 … 4095, is zero.
  *
  * The file is sparse: an entry of a zero block is zero, the hash of a page of zero blocks is zero.
  * It is valid if and only if (1) the header's checksum holds, (2) the file's size is 4096 + 64 MiB
@@ -352,6 +354,55 @@ gboolean block_map_resize(struct block_map *map, guint64 disk_bytes, GError **er
     if (!store_file_truncate(map->fd, map->path, map_file_bytes(disk_bytes), error))
         return FALSE;
     map->disk_bytes = disk_bytes;
+    return TRUE;
+}
+
+/* Zeros from start to end of the file, passing over its holes. */
+static gboolean range_is_zero(const struct block_map *map, guint64 start, guint64 end,
+                              gboolean *ret_zero, GError **error)
+{
+    guint8 piece[PAGE_BYTES];
+    *ret_zero = TRUE;
+    while (*ret_zero && start < end) {
+        off_t data = lseek(map->fd, (off_t)start, SEEK_DATA);
+        if (data < 0 && errno == ENXIO)
+            return TRUE;
+        if (data > 0) /* else cannot tell, so look */
+            start = MAX(start, (guint64)data);
+        gsize length = (gsize)MIN(sizeof piece, end - MIN(start, end));
+        if (!store_file_read(map->fd, map->path, piece, length, start, error))
+            return FALSE;
+        *ret_zero = length == 0 || bytes_are_zero(piece, length);
+        start += length;
+    }
+    return TRUE;
+}
+
+gboolean block_map_check_unused(const struct block_map *map, guint64 disk_bytes, GError **error)
+{
+    guint64 file_bytes;
+    if (!store_file_size(map->fd, map->path, &file_bytes, error))
+        return FALSE;
+    const struct {
+        const char *behind;
+        guint64 start;
+        guint64 end;
+    } ranges[] = {
+        {"header", sizeof(struct map_header), HEADER_BYTES},
+        {"page hashes", page_hash_offset(block_map_page_count(disk_bytes)), ENTRIES_OFFSET},
+        {"entries", entry_offset(block_count(disk_bytes)), file_bytes},
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(ranges); i++) {
+        gboolean zero;
+        if (!range_is_zero(map, ranges[i].start, MIN(ranges[i].end, file_bytes), &zero, error))
+            return FALSE;
+        if (zero)
+            continue;
+        landfall_error_set(error, LANDFALL_ERROR_CORRUPT, REBUILD_HINT,
+                           "block map %s: there is something behind its %s", map->path,
+                           ranges[i].behind);
+        return FALSE;
+    }
     return TRUE;
 }
 

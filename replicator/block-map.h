@@ -38,6 +38,11 @@ void block_map_free(struct block_map *map);
 /* Error corrupt unless the file's size is the one its disk needs. */
 gboolean block_map_check(const struct block_map *map, GError **error);
 
+/* Error corrupt where something stands in a place that a map of a disk of disk_bytes has no use
+ * for: behind the header, the page hashes and the entries. disk_bytes is the map's own, or that of
+ * the largest journal that waits to be applied. */
+gboolean block_map_check_unused(const struct block_map *map, guint64 disk_bytes, GError **error);
+
 guint64 block_map_disk_bytes(const struct block_map *map);
 guint64 block_map_seed(const struct block_map *map);
 guint64 block_map_generation(const struct block_map *map);

@@ -8,6 +8,9 @@
 
 struct expected_map {
     struct block_map *map;
+    guint64 disk_bytes_max;         /* of the map and of the journals that it may have in part */
+    struct block_hash *page_hashes; /* as in the file */
+    guint64 page_count;
     GHashTable *differing; /* block number → struct block_hash, both owned by the table */
 };
 
@@ -16,6 +19,7 @@ void expected_map_free(struct expected_map *map)
     if (!map)
         return;
     block_map_free(map->map);
+    g_free(map->page_hashes);
     g_hash_table_unref(map->differing);
     g_free(map);
 }
@@ -42,8 +46,47 @@ static gboolean take_journal(struct expected_map *map, const struct store_machin
     if (!journal)
         return FALSE;
     lay_over(map, journal, undo);
+    if (number > block_map_generation(map->map))
+        map->disk_bytes_max = MAX(map->disk_bytes_max, journal->disk_bytes);
     map_journal_free(journal);
     return TRUE;
+}
+
+/* The map's own generation, or the one that a killed process was bringing it to. */
+static guint64 newest_generation(const struct store_machine *machine, const char *disk,
+                                 const struct block_map *map)
+{
+    const struct manifest *latest = store_machine_latest_with_disk(machine, disk);
+    guint64 committed = latest ? manifest_disk_find(latest, disk)->generation : 0;
+    return MAX(committed, block_map_generation(map));
+}
+
+/* What later journals changed may be in the map already, all of it or some: undone, it is what it
+ * was either way. */
+static gboolean take_journals(struct expected_map *map, const struct store_machine *machine,
+                              const struct manifest_disk *disk, GError **error)
+{
+    guint64 newest = newest_generation(machine, disk->name, map->map);
+    for (guint64 number = newest; number > disk->generation; number--)
+        if (!take_journal(map, machine, disk->name, number, TRUE, error))
+            return FALSE;
+    for (guint64 number = block_map_generation(map->map) + 1; number <= disk->generation; number++)
+        if (!take_journal(map, machine, disk->name, number, FALSE, error))
+            return FALSE;
+    /* The size is that of one of the two generations while a journal waits. */
+    return newest > block_map_generation(map->map) || block_map_check(map->map, error);
+}
+
+/* A whole map under another's name. */
+static gboolean belongs(const struct block_map *map, const struct manifest_disk *disk,
+                        GError **error)
+{
+    if (block_map_seed(map) == disk->seed && (block_map_generation(map) != disk->generation ||
+                                              block_map_disk_bytes(map) == disk->size_bytes))
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_CORRUPT, block_map_rebuild_hint(),
+                       "block map %s is that of another disk", block_map_path(map));
+    return FALSE;
 }
 
 struct expected_map *expected_map_open(const struct store_machine *machine,
@@ -55,49 +98,35 @@ struct expected_map *expected_map_open(const struct store_machine *machine,
         return NULL;
     struct expected_map *map = g_new0(struct expected_map, 1);
     map->map = file;
+    map->disk_bytes_max = block_map_disk_bytes(file);
     map->differing = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
-    guint64 there = block_map_generation(file), wanted = disk->generation;
-    gboolean ok = TRUE;
-    for (guint64 number = there; ok && number > wanted; number--)
-        ok = take_journal(map, machine, disk->name, number, TRUE, error);
-    for (guint64 number = there + 1; ok && number <= wanted; number++)
-        ok = take_journal(map, machine, disk->name, number, FALSE, error);
-    if (ok && there >= wanted)
-        ok = block_map_check(file, error);
-    if (ok)
+    if (belongs(file, disk, error) && take_journals(map, machine, disk, error) &&
+        block_map_check_unused(file, map->disk_bytes_max, error) &&
+        (map->page_hashes = block_map_load_page_hashes(file, &map->page_count, error)))
         return map;
     expected_map_free(map);
     return NULL;
 }
 
 gboolean expected_map_page(const struct expected_map *map, guint64 page,
-                           struct block_hash ret_hashes[MAP_PAGE_BLOCKS], GError **error)
+                           struct block_hash ret_hashes[MAP_PAGE_BLOCKS],
+                           gboolean *ret_hash_is_whole, GError **error)
 {
+    static const struct block_hash zero;
     guint64 first = page * MAP_PAGE_BLOCKS;
+    gboolean changed = FALSE;
     if (!block_map_read(map->map, first, MAP_PAGE_BLOCKS, ret_hashes, error))
         return FALSE;
     for (guint64 i = 0; i < MAP_PAGE_BLOCKS; i++) {
         guint64 block = first + i;
         const struct block_hash *hash = g_hash_table_lookup(map->differing, &block);
-        if (hash)
-            ret_hashes[i] = *hash;
+        if (!hash)
+            continue;
+        ret_hashes[i] = *hash;
+        changed = TRUE;
     }
+    struct block_hash hash = block_map_page_hash(ret_hashes);
+    const struct block_hash *noted = page < map->page_count ? &map->page_hashes[page] : &zero;
+    *ret_hash_is_whole = changed || block_hash_equal(&hash, noted);
     return TRUE;
-}
-
-gboolean expected_map_tree_is_whole(const struct expected_map *map,
-                                    const struct manifest_disk *disk, GError **error)
-{
-    guint64 page_count;
-    if (block_map_generation(map->map) != disk->generation)
-        return TRUE;
-    g_autofree struct block_hash *pages = block_map_load_page_hashes(map->map, &page_count, error);
-    if (!pages)
-        return FALSE;
-    struct block_hash root = block_map_root(pages, page_count, disk->size_bytes, disk->seed);
-    if (block_hash_equal(&root, &disk->root_hash))
-        return TRUE;
-    landfall_error_set(error, LANDFALL_ERROR_CORRUPT, block_map_rebuild_hint(),
-                       "block map %s: its hash tree is damaged", block_map_path(map->map));
-    return FALSE;
 }

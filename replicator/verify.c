@@ -102,9 +102,26 @@ static struct expected_map *open_map(const struct store_machine *machine,
 {
     g_autoptr(GError) cause = NULL;
     struct expected_map *map = expected_map_open(machine, disk, &cause);
-    if (!map || !expected_map_tree_is_whole(map, disk, &cause))
+    if (!map)
         result->map_problem = g_strdup(cause->message);
     return map;
+}
+
+/* Compares a page with what the map says of it. */
+static gboolean judge_page(const struct expected_map *map, guint64 page,
+                           const struct block_hash *found, struct verify_disk *result,
+                           GError **error)
+{
+    gboolean hash_is_whole;
+    struct block_hash expected[MAP_PAGE_BLOCKS];
+    if (!expected_map_page(map, page, expected, &hash_is_whole, error))
+        return FALSE;
+    compare_page(result, page, found, expected);
+    if (!hash_is_whole && !result->map_problem)
+        result->map_problem = g_strdup_printf(
+            "its hash of blocks %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT " is damaged",
+            page * MAP_PAGE_BLOCKS, (page + 1) * MAP_PAGE_BLOCKS - 1);
+    return TRUE;
 }
 
 static gboolean verify_pages(struct reading *reading, struct expected_map *map,
@@ -113,15 +130,12 @@ static gboolean verify_pages(struct reading *reading, struct expected_map *map,
     guint64 page_count = block_map_page_count(reading->disk->size_bytes);
     g_autofree struct block_hash *pages = g_new(struct block_hash, page_count);
     for (guint64 page = 0; page < page_count; page++) {
-        struct block_hash found[MAP_PAGE_BLOCKS], expected[MAP_PAGE_BLOCKS];
+        struct block_hash found[MAP_PAGE_BLOCKS];
         if (!read_page(reading, page, found, error))
             return FALSE;
         pages[page] = block_map_page_hash(found);
-        if (!map)
-            continue;
-        if (!expected_map_page(map, page, expected, error))
+        if (map && !judge_page(map, page, found, result, error))
             return FALSE;
-        compare_page(result, page, found, expected);
     }
     result->found =
         block_map_root(pages, page_count, reading->disk->size_bytes, reading->disk->seed);
@@ -164,6 +178,18 @@ static void check_files(const struct reading *reading, const struct store_machin
     }
 }
 
+/* Where the replica is whole, it is the map that has another word on a block. */
+static void name_map_fault(struct verify_disk *result)
+{
+    if (!result->proven || result->fault_count == 0)
+        return;
+    g_free(result->map_problem);
+    result->map_problem =
+        g_strdup_printf("the replica is whole, the map's entry of block %" G_GUINT64_FORMAT
+                        " is not (%" G_GUINT64_FORMAT " such entries)",
+                        g_array_index(result->faults, guint64, 0), result->fault_count);
+}
+
 static struct verify_disk *verify_one(const struct store_machine *machine,
                                       const struct manifest_disk *disk,
                                       const struct verify_observer *observer, GHashTable *checked,
@@ -186,8 +212,7 @@ static struct verify_disk *verify_one(const struct store_machine *machine,
         verify_disk_free(result);
         return NULL;
     }
-    if (result->proven && result->fault_count && !result->map_problem)
-        result->map_problem = g_strdup("the replica is whole, the block map is not");
+    name_map_fault(result);
     return result;
 }
 
