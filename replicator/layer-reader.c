@@ -12,6 +12,7 @@
 
 #define NO_TABLE G_MAXUINT64
 #define NAME_BYTES_MAX 64u
+#define WHOLE_ONES_HINT "landfall store verify tells which recovery points are whole"
 
 struct layer {
     char *folder;               /* set once */
@@ -65,9 +66,8 @@ guint64 layer_disk_bytes(const struct layer *layer)
 
 static gboolean corrupt(const struct layer *layer, const char *what, GError **error)
 {
-    landfall_error_set(error, LANDFALL_ERROR_CORRUPT,
-                       "landfall store verify tells which recovery points are whole",
-                       "layer %s: %s", layer->path, what);
+    landfall_error_set(error, LANDFALL_ERROR_CORRUPT, WHOLE_ONES_HINT, "layer %s: %s", layer->path,
+                       what);
     return FALSE;
 }
 
@@ -211,8 +211,12 @@ gboolean layer_lookup(struct layer *layer, guint64 block, enum layer_cluster *re
         return TRUE;
     }
     guint64 offset = entry & LAYER_OFFSET_MASK;
-    if (entry != (offset | LAYER_COPIED) || !offset_fits(layer, offset, LAYER_CLUSTER_BYTES))
-        return corrupt(layer, "an L2 entry is damaged", error);
+    if (entry != (offset | LAYER_COPIED) || !offset_fits(layer, offset, LAYER_CLUSTER_BYTES)) {
+        landfall_error_set(error, LANDFALL_ERROR_CORRUPT, WHOLE_ONES_HINT,
+                           "layer %s: the L2 entry of block %" G_GUINT64_FORMAT " is damaged",
+                           layer->path, block);
+        return FALSE;
+    }
     *ret_kind = LAYER_CLUSTER_DATA;
     *ret_offset = offset;
     return TRUE;
