@@ -7,15 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LANES_MAX 2u
+#define LANES_MAX 4u
 #define PROGRESS_MS 200
-/* A lane or connection is worth its set-up for this many requests. */
-#define REQUESTS_PER_CONNECTION 16u
+/* A lane is worth its set-up for this many requests. */
+#define REQUESTS_PER_LANE 16u
 
 struct lane_thread {
     struct lane_job *job;
-    struct nbd_handle *connections[LANE_CONNECTIONS_MAX];
-    guint connection_count;
+    struct nbd_handle *connection; /* until it runs */
     GArray *changes;
     struct pass *pass;
     GThread *thread;
@@ -71,7 +70,7 @@ static gpointer lane_main(gpointer data)
 {
     struct lane_thread *lane = data;
     struct pass *pass = lane->pass;
-    lane_run(lane->job, lane->connections, lane->connection_count, lane->changes);
+    lane_run(lane->job, g_steal_pointer(&lane->connection), lane->changes);
     g_mutex_lock(&pass->lock);
     pass->running--;
     g_cond_signal(&pass->ended);
@@ -79,26 +78,38 @@ static gpointer lane_main(gpointer data)
     return NULL;
 }
 
-/* Spreads as many connections over lanes as the work is worth and the server takes. The first one
- * is the disk's own. */
+static void warn(const struct disk_cycle *disk, const struct cycle_context *context,
+                 const char *code, const char *message)
+{
+    context->observer->warning(context->observer->data, code, disk->work->source.name, message);
+}
+
+/* As many lanes as the work is worth and the server takes, each with a connection. The first one is
+ * the disk's own; a server that takes fewer than it says is worked with as it is. */
 static gboolean open_connections(struct pass *pass, struct disk_cycle *disk,
                                  const struct cycle_context *context, GError **error)
 {
     guint64 requests = extent_list_request_count(disk->candidates);
     guint cores = CLAMP(g_get_num_processors(), 1, LANES_MAX);
-    guint wanted =
-        (guint)CLAMP(requests / REQUESTS_PER_CONNECTION, 1, (guint64)cores * LANE_CONNECTIONS_MAX);
+    guint wanted = (guint)CLAMP(requests / REQUESTS_PER_LANE, 1, (guint64)cores);
     if (nbd_can_multi_conn(disk->handle) != 1)
         wanted = 1;
-    pass->lane_count = MIN(wanted, cores);
-    for (guint i = 0; i < wanted; i++) {
-        struct lane_thread *lane = &pass->lanes[i % pass->lane_count];
-        struct nbd_handle *handle = g_steal_pointer(&disk->handle);
-        if (!handle)
-            handle = nbd_source_connect(&disk->work->source, NULL, context->cancelled, error);
-        if (!handle)
+    pass->lanes[0].connection = g_steal_pointer(&disk->handle);
+    for (pass->lane_count = 1; pass->lane_count < wanted; pass->lane_count++) {
+        g_autoptr(GError) refusal = NULL;
+        struct nbd_handle *handle =
+            nbd_source_connect(&disk->work->source, NULL, context->cancelled, &refusal);
+        if (!handle && g_atomic_int_get(context->cancelled)) {
+            g_propagate_error(error, g_steal_pointer(&refusal));
             return FALSE;
-        lane->connections[lane->connection_count++] = handle;
+        }
+        if (!handle) {
+            warn(disk, context, "fewer-connections", refusal->message);
+            break;
+        }
+        pass->lanes[pass->lane_count].connection = handle;
+        if (!nbd_source_check_size(&disk->work->source, handle, disk->disk_bytes, error))
+            return FALSE;
     }
     return TRUE;
 }
@@ -114,6 +125,25 @@ static void report_progress(const struct disk_cycle *disk, const struct cycle_co
                                 __atomic_load_n(&counters->sent_bytes, __ATOMIC_RELAXED));
 }
 
+static void report_notes(struct pass *pass, const struct disk_cycle *disk,
+                         const struct cycle_context *context)
+{
+    g_autoptr(GPtrArray) notes = lane_job_take_notes(&pass->job);
+    for (guint i = 0; i < notes->len; i++)
+        warn(disk, context, "source-reconnected", notes->pdata[i]);
+}
+
+static void report_repeats(const struct pass *pass, const struct disk_cycle *disk,
+                           const struct cycle_context *context)
+{
+    if (disk->counters.repeated_reads == 0)
+        return;
+    g_autofree char *message =
+        g_strdup_printf("%" G_GUINT64_FORMAT " times reads failed and were repeated, last: %s",
+                        disk->counters.repeated_reads, pass->job.last_repeat);
+    warn(disk, context, "reads-repeated", message);
+}
+
 static void run_lanes(struct pass *pass, const struct disk_cycle *disk,
                       const struct cycle_context *context)
 {
@@ -127,11 +157,13 @@ static void run_lanes(struct pass *pass, const struct disk_cycle *disk,
             continue;
         g_mutex_unlock(&pass->lock);
         report_progress(disk, context);
+        report_notes(pass, disk, context);
         g_mutex_lock(&pass->lock);
     }
     g_mutex_unlock(&pass->lock);
     for (guint i = 0; i < pass->lane_count; i++)
         g_thread_join(pass->lanes[i].thread);
+    report_repeats(pass, disk, context);
 }
 
 static gint compare_changes(gconstpointer a, gconstpointer b)
@@ -158,6 +190,7 @@ static void pass_prepare(struct pass *pass, struct disk_cycle *disk,
     pass->job.in_place = disk->mode == SCAN_INITIAL;
     pass->job.request_bytes = nbd_source_request_bytes(disk->handle);
     pass->job.limit = context->limit;
+    pass->job.reconnect_seconds = context->work->reconnect_seconds;
     pass->job.cancelled = context->cancelled;
     pass->job.counters = &disk->counters;
     for (guint i = 0; i < LANES_MAX; i++) {
@@ -172,8 +205,7 @@ static void pass_clear(struct pass *pass, struct disk_cycle *disk)
 {
     for (guint i = 0; i < LANES_MAX; i++) {
         struct lane_thread *lane = &pass->lanes[i];
-        for (guint k = 0; k < lane->connection_count; k++)
-            nbd_source_disconnect(lane->connections[k]);
+        nbd_source_disconnect(lane->connection);
         if (lane->changes->len)
             g_array_append_vals(disk->changes, lane->changes->data, lane->changes->len);
         g_array_unref(lane->changes);

@@ -7,9 +7,13 @@
 #include "replicator/audit.h"
 #include "replicator/candidates.h"
 #include "replicator/disk-cycle.h"
+#include "replicator/nbd-reader.h"
 #include "replicator/store-recover.h"
 
+#include <poll.h>
 #include <string.h>
+
+#define PLAN_RETRY_MS 1000
 
 static void demote(struct disk_cycle *disk, const char *cause, const char *detail)
 {
@@ -127,18 +131,65 @@ static gboolean list_dirty(struct disk_cycle *disk, const struct cycle_context *
     return disk->audit.misses == 0 || escalate(disk, context, error);
 }
 
+/* Everything that plan_once found, for another try. */
+static void forget_plan(struct disk_cycle *disk)
+{
+    g_clear_pointer(&disk->handle, nbd_close);
+    g_clear_pointer(&disk->candidates, extent_list_free);
+    g_clear_pointer(&disk->demotion_cause, g_free);
+    g_clear_pointer(&disk->demotion_detail, g_free);
+    disk->audit = (struct audit_result){0};
+}
+
+static gboolean plan_once(struct disk_cycle *disk, const struct cycle_context *context,
+                          gboolean *ret_connected, GError **error)
+{
+    *ret_connected = FALSE;
+    decide(disk, context);
+    if (!connect_source(disk, context, error))
+        return FALSE;
+    *ret_connected = TRUE;
+    return disk->mode == SCAN_BITMAP ? list_dirty(disk, context, error)
+                                     : list_all(disk, context, error);
+}
+
+/* A server that was there once is tried again: listing and audit are short and are begun anew. One
+ * that never answered is an error at once. */
+static gboolean plan_patiently(struct disk_cycle *disk, const struct cycle_context *context,
+                               GError **error)
+{
+    guint failures = 0; /* of a server that was there */
+    gint64 first_us = 0;
+    for (;;) {
+        g_autoptr(GError) cause = NULL;
+        gboolean connected;
+        if (plan_once(disk, context, &connected, &cause))
+            return TRUE;
+        gint64 now_us = g_get_monotonic_time();
+        if (connected && failures++ == 0)
+            first_us = now_us;
+        if (failures == 0 || failures == NBD_READER_TRIES ||
+            !g_error_matches(cause, LANDFALL_ERROR, LANDFALL_ERROR_SOURCE) ||
+            now_us - first_us > context->work->reconnect_seconds * G_TIME_SPAN_SECOND) {
+            g_propagate_error(error, g_steal_pointer(&cause));
+            return FALSE;
+        }
+        context->observer->warning(context->observer->data, "plan-repeated",
+                                   disk->work->source.name, cause->message);
+        forget_plan(disk);
+        poll(NULL, 0, PLAN_RETRY_MS); /* a signal to end cuts it short */
+    }
+}
+
 gboolean disk_cycle_plan(struct disk_cycle *disk, const struct cycle_context *context,
                          GError **error)
 {
     const char *name = disk->work->source.name;
     const struct manifest *manifest = store_machine_latest_with_disk(context->machine, name);
     disk->previous = manifest ? manifest_disk_find(manifest, name) : NULL;
-    decide(disk, context);
     if (disk->previous && !(disk->map = store_map_open(context->machine, disk->previous, error)))
         return FALSE;
-    if (!connect_source(disk, context, error) ||
-        !(disk->mode == SCAN_BITMAP ? list_dirty(disk, context, error)
-                                    : list_all(disk, context, error)))
+    if (!plan_patiently(disk, context, error))
         return FALSE;
     guint64 candidate_bytes = extent_list_bytes(disk->candidates, EXTENT_DATA) +
                               extent_list_bytes(disk->candidates, EXTENT_ZERO);

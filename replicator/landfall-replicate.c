@@ -36,6 +36,7 @@ struct options {
     int bandwidth_mib;
     int retain;
     int audit_blocks;
+    int reconnect_seconds;
     gboolean full_scan;
     gboolean from_stdin;
     gboolean version;
@@ -152,9 +153,11 @@ static struct work *work_from_options(const struct options *options, GError **er
         g_free(work->consistency);
         work->consistency = g_strdup(options->consistency);
     }
-    if (options->bandwidth_mib < 0 || options->retain < 0 || options->audit_blocks < -1) {
+    if (options->bandwidth_mib < 0 || options->retain < 0 || options->audit_blocks < -1 ||
+        options->reconnect_seconds < -1) {
         landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL,
-                           "--bandwidth, --retain and --audit-blocks take numbers from 0");
+                           "--bandwidth, --retain, --audit-blocks and --reconnect-seconds take "
+                           "numbers from 0");
         work_free(work);
         return NULL;
     }
@@ -162,6 +165,8 @@ static struct work *work_from_options(const struct options *options, GError **er
     work->retain = (guint)options->retain;
     if (options->audit_blocks >= 0)
         work->audit_blocks = (guint)options->audit_blocks;
+    if (options->reconnect_seconds >= 0)
+        work->reconnect_seconds = (guint)options->reconnect_seconds;
     if (take_disks(work, options, error))
         return work;
     work_free(work);
@@ -234,6 +239,8 @@ static gboolean parse_options(struct options *options, int *argc, char ***argv, 
          "N"},
         {"audit-blocks", 0, 0, G_OPTION_ARG_INT, &options->audit_blocks,
          "Clean blocks to re-read (default 16)", "N"},
+        {"reconnect-seconds", 0, 0, G_OPTION_ARG_INT, &options->reconnect_seconds,
+         "Try this long to get a lost connection back (default 20)", "N"},
         {"full-scan", 0, 0, G_OPTION_ARG_NONE, &options->full_scan, "Pay no attention to bitmaps",
          NULL},
         {"stdin", 0, 0, G_OPTION_ARG_NONE, &options->from_stdin,
@@ -293,7 +300,7 @@ static int run(const struct options *options, GError **error)
 
 int main(int argc, char **argv)
 {
-    struct options options = {.audit_blocks = -1};
+    struct options options = {.audit_blocks = -1, .reconnect_seconds = -1};
     g_autoptr(GError) error = NULL;
     int status = 0;
     tls_cipher_prefer_aes(argv);

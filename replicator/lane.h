@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* A lane: one thread with its own NBD connections, its own way into the replica and a fixed pool of
+/* A lane: one thread with its own NBD connection, its own way into the replica and a fixed pool of
  * buffers. Lanes of a disk share one atomic index over the requests of the extent list, and
- * nothing else that changes but counters and the first error. */
+ * nothing else that changes but counters, notes and the first error. */
 
 #include "replicator/nbd-source.h"
 #include "replicator/rate-limit.h"
 #include "replicator/replica.h"
 
-#define LANE_CONNECTIONS_MAX 2u
-#define LANE_DEPTH_MAX 16u /* requests in flight on one connection */
+/* Requests in flight. More, or a second connection, made every case slower that was measured: the
+ * buffers of client and server then no longer fit into the processor's caches. */
+#define LANE_DEPTH_MAX 16u
 
 /* Bytes and blocks done so far; each is added to atomically. */
 struct lane_counters {
@@ -19,6 +20,7 @@ struct lane_counters {
     guint64 sent_bytes;
     guint64 changed_blocks;
     guint64 zero_blocks;
+    guint64 repeated_reads; /* that the server answered with an error first */
 };
 
 /* What the lanes of one disk work on. */
@@ -34,6 +36,7 @@ struct lane_job {
     gboolean in_place;     /* a first cycle: changes go into the map at once */
     gsize request_bytes;   /* largest read the server takes */
     struct rate_limit *limit;
+    guint reconnect_seconds; /* without a connection before a lane gives up */
     const gint *cancelled;
     struct lane_counters *counters;
 
@@ -43,14 +46,18 @@ struct lane_job {
 
     /* Under lock. */
     GMutex lock;
-    GError *error; /* the first */
+    GError *error;     /* the first */
+    GPtrArray *notes;  /* char *, for the operator: connections lost and made again */
+    char *last_repeat; /* why the last of repeated_reads was repeated, or NULL */
 };
 
 void lane_job_init(struct lane_job *job);
 void lane_job_clear(struct lane_job *job);
 
-/* Runs one lane to its end in the calling thread, over connection_count connections (borrowed; of
- * no use after a failure). Adds the changed blocks to changes (struct block_change, unordered);
- * with in_place, none. Returns FALSE when this lane failed; the first error is in job->error. */
-gboolean lane_run(struct lane_job *job, struct nbd_handle **connections, guint connection_count,
-                  GArray *changes);
+/* Takes what lanes noted since the last call: char *, may be empty; the caller unrefs. */
+GPtrArray *lane_job_take_notes(struct lane_job *job);
+
+/* Runs one lane to its end in the calling thread. Takes over the connection. Adds the changed
+ * blocks to changes (struct block_change, unordered); with in_place, none. Returns FALSE when this
+ * lane failed; the first error is in job->error. */
+gboolean lane_run(struct lane_job *job, struct nbd_handle *connection, GArray *changes);

@@ -87,15 +87,24 @@ static gboolean wait_ready(struct nbd_handle *handle, const struct nbd_source *s
     return FALSE;
 }
 
+struct nbd_handle *nbd_source_start_connecting(const struct nbd_source *source, const char *context)
+{
+    struct nbd_handle *handle = nbd_create();
+    if (handle && prepare(handle, source, context) &&
+        (source->command ? start_command(handle, source)
+                         : nbd_aio_connect_uri(handle, source->uri) == 0))
+        return handle;
+    nbd_close(handle);
+    return NULL;
+}
+
 struct nbd_handle *nbd_source_connect(const struct nbd_source *source, const char *context,
                                       const gint *cancelled, GError **error)
 {
     if (!nbd_source_check(source, error))
         return NULL;
-    struct nbd_handle *handle = nbd_create();
-    if (!handle || !prepare(handle, source, context) ||
-        !(source->command ? start_command(handle, source)
-                          : nbd_aio_connect_uri(handle, source->uri) == 0))
+    struct nbd_handle *handle = nbd_source_start_connecting(source, context);
+    if (!handle)
         nbd_source_error(source, "connect to", error);
     else if (wait_ready(handle, source, cancelled, error))
         return handle;
@@ -140,6 +149,20 @@ gboolean nbd_source_size(const struct nbd_source *source, struct nbd_handle *han
     }
     *ret_bytes = (guint64)size_bytes;
     return TRUE;
+}
+
+gboolean nbd_source_check_size(const struct nbd_source *source, struct nbd_handle *handle,
+                               guint64 disk_bytes, GError **error)
+{
+    gint64 size_bytes = nbd_get_size(handle);
+    if (size_bytes == (gint64)disk_bytes)
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_SOURCE,
+                       "start the cycle again: it looks at the disk as it is then",
+                       "disk %s: %s had %" G_GUINT64_FORMAT " bytes, and on another connection has "
+                       "%" G_GINT64_FORMAT,
+                       source->name, source->uri, disk_bytes, size_bytes);
+    return FALSE;
 }
 
 gsize nbd_source_request_bytes(struct nbd_handle *handle)

@@ -25,6 +25,11 @@ gboolean nbd_source_check(const struct nbd_source *source, GError **error);
 struct nbd_handle *nbd_source_connect(const struct nbd_source *source, const char *context,
                                       const gint *cancelled, GError **error);
 
+/* The beginning of nbd_source_connect: the caller drives the handle until nbd_aio_is_connecting
+ * says no. NULL on failure, for which nbd_get_error has the words. The URI was checked before. */
+struct nbd_handle *nbd_source_start_connecting(const struct nbd_source *source,
+                                               const char *context);
+
 /* Says goodbye, so that the server logs no lost connection, and closes. Waits at most a second; a
  * handle with requests in flight, or NULL, is only closed. */
 void nbd_source_disconnect(struct nbd_handle *handle);
@@ -33,6 +38,11 @@ void nbd_source_disconnect(struct nbd_handle *handle);
  * cannot have (not a multiple of 512 bytes, empty, above 64 TiB, blocks above 64 KiB). */
 gboolean nbd_source_size(const struct nbd_source *source, struct nbd_handle *handle,
                          guint64 *ret_bytes, GError **error);
+
+/* Whether a further connection to the export shows the disk that the first one did. Error source
+ * names both sizes. */
+gboolean nbd_source_check_size(const struct nbd_source *source, struct nbd_handle *handle,
+                               guint64 disk_bytes, GError **error);
 
 /* How many bytes one read of this server may have: a power of two from 64 KiB to REQUEST_BYTES. */
 gsize nbd_source_request_bytes(struct nbd_handle *handle);

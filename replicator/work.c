@@ -5,7 +5,8 @@
  *   "version": 1, "store": PATH, "machine": KEY, "machine_name": TEXT,
  *   "describe": { … goes to machine.json },
  *   "consistency": "crash" | "filesystem" | "shutdown", "checkpoint": TEXT, "bitmap_since": TEXT,
- *   "bandwidth": bytes per second, "retain": N, "audit_blocks": N, "full_scan": true | false,
+ *   "bandwidth": bytes per second, "retain": N, "audit_blocks": N, "reconnect_seconds": N,
+ *   "full_scan": true | false,
  *   "disks": [ { "name": TEXT, "uri": NBD-URI, "command": [TEXT, …], "bitmap": CONTEXT,
  *                "demotion_cause": TOKEN, "demotion_detail": TEXT } … ]
  *
@@ -39,6 +40,7 @@ struct work *work_new(void)
     struct work *work = g_new0(struct work, 1);
     work->consistency = g_strdup("crash");
     work->audit_blocks = WORK_AUDIT_BLOCKS;
+    work->reconnect_seconds = WORK_RECONNECT_SECONDS;
     work->disks = g_ptr_array_new_with_free_func((GDestroyNotify)work_disk_free);
     return work;
 }
@@ -175,6 +177,7 @@ static gboolean take_body(struct work *work, JsonObject *object, GError **error)
         !json_optional_uint(object, "bandwidth", CONFIG, &work->bandwidth, error) ||
         !take_count(object, "retain", &work->retain, error) ||
         !take_count(object, "audit_blocks", &work->audit_blocks, error) ||
+        !take_count(object, "reconnect_seconds", &work->reconnect_seconds, error) ||
         !json_optional_boolean(object, "full_scan", CONFIG, &work->full_scan, error) ||
         !json_member_array(object, "disks", CONFIG, &disks, error))
         return FALSE;
@@ -233,6 +236,7 @@ JsonObject *work_to_json(const struct work *work)
     json_object_set_int_member(object, "bandwidth", (gint64)work->bandwidth);
     json_object_set_int_member(object, "retain", work->retain);
     json_object_set_int_member(object, "audit_blocks", work->audit_blocks);
+    json_object_set_int_member(object, "reconnect_seconds", work->reconnect_seconds);
     json_object_set_boolean_member(object, "full_scan", work->full_scan);
     for (guint i = 0; i < work->disks->len; i++)
         json_array_add_object_element(disks, disk_to_json(work->disks->pdata[i]));

@@ -16,20 +16,22 @@ struct work_disk {
 };
 
 struct work {
-    char *store;          /* folder */
-    char *machine;        /* key: the folder's name */
-    char *machine_name;   /* for people; the key where none was given */
-    JsonObject *describe; /* goes to machine.json as it is, or NULL */
-    char *consistency;    /* "crash", "filesystem", "shutdown" */
-    char *checkpoint;     /* that the source made with this snapshot, or NULL */
-    char *bitmap_since;   /* checkpoint that the bitmaps count from; NULL: the caller vouches */
-    guint64 bandwidth;    /* bytes per second; 0: no limit */
-    guint retain;         /* recovery points kept; 0: all */
-    guint audit_blocks;   /* clean blocks re-read in a cycle by bitmap */
-    gboolean full_scan;   /* pay no attention to bitmaps */
-    GPtrArray *disks;     /* struct work_disk */
+    char *store;             /* folder */
+    char *machine;           /* key: the folder's name */
+    char *machine_name;      /* for people; the key where none was given */
+    JsonObject *describe;    /* goes to machine.json as it is, or NULL */
+    char *consistency;       /* "crash", "filesystem", "shutdown" */
+    char *checkpoint;        /* that the source made with this snapshot, or NULL */
+    char *bitmap_since;      /* checkpoint that the bitmaps count from; NULL: the caller vouches */
+    guint64 bandwidth;       /* bytes per second; 0: no limit */
+    guint retain;            /* recovery points kept; 0: all */
+    guint audit_blocks;      /* clean blocks re-read in a cycle by bitmap */
+    guint reconnect_seconds; /* without a connection before a cycle gives up; 0: at once */
+    gboolean full_scan;      /* pay no attention to bitmaps */
+    GPtrArray *disks;        /* struct work_disk */
 };
 
+#define WORK_RECONNECT_SECONDS 20u
 #define WORK_AUDIT_BLOCKS 16u
 #define WORK_AUDIT_BLOCKS_MAX 65536u /* 4 GiB read */
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Sources that break while they are read: errors of the disk, a server that dies or hangs up, one
-# that shrinks. The cycle ends with an error that says where, the recovery points stay, and the next
-# cycle with a good source succeeds.
+# Sources that break for good while they are read: errors of the disk, a server that dies or hangs
+# up, one that shrinks. The cycle ends with an error that says where, the recovery points stay, and
+# the next cycle with a good source succeeds.
 
 . "$(dirname "$0")/../replicator/cycles.sh"
 requires qemu-nbd
@@ -15,7 +15,7 @@ serve() {
     rm -f "$KIT_TMP/$1.sock"
     start_nbdkit "$KIT_TMP/$1.sock" "${@:2}"
     server=$KIT_PID
-    vda=(--disk "vda=$KIT_URI")
+    vda=(--disk "vda=$KIT_URI" --reconnect-seconds 1)
 }
 
 serve good file "$disk"
@@ -32,10 +32,10 @@ broken() {
     is "$1: nothing is left of it" "$(leftovers)" ""
 }
 
-serve eio --filter=error file "$disk" error=EIO error-pread-rate=20%
+serve eio --filter=error file "$disk" error=EIO error-pread-rate=90%
 cycle "${vda[@]}"
 ok "the server outlives the failure" kill -0 "$server"
-broken "reads fail" "^disk vda: cannot read [0-9]+ bytes at byte [0-9]+ of nbd.*eio.sock: Input/output error"
+broken "reads fail" "^disk vda: cannot read [0-9]+ bytes at byte [0-9]+ of nbd.*eio.sock, tried 6 times: Input/output error"
 
 serve one --filter=error file "$disk" error=EIO error-pread-rate=100% error-pread-file="$KIT_TMP/trigger"
 touch "$KIT_TMP/trigger"
@@ -60,7 +60,7 @@ for signal in KILL TERM; do
     kill -s $signal "$server"
     status=0
     wait $child || status=$?
-    broken "server gets SIG$signal" "^disk vda: cannot read "
+    broken "server gets SIG$signal" "^disk vda: lost the connection to nbd.*, and no new one for 1 s: "
     unlike "server gets SIG$signal: named once" "$(event error .message)" "disk vda.*disk vda"
 done
 
@@ -86,7 +86,7 @@ export disk
 chmod +x "$KIT_TMP/shrinks.sh"
 serve shrinks sh "$KIT_TMP/shrinks.sh"
 cycle "${vda[@]}"
-broken "shrinks between two connections" "^disk vda: cannot read from"
+broken "shrinks between two connections" "^disk vda: nbd.* had 16777216 bytes, and on another connection has 4194304$"
 
 # The file is cut under the server: reads behind its end fail or give what the server makes of it;
 # what was committed stays.
