@@ -60,8 +60,15 @@ static const char *errno_hint(int errnum)
         return "raise the quota or free space in the store, then run the cycle again";
     case EROFS:
         return "remount the store's file system read-write; the kernel log says why it is not";
+    case EACCES:
+    case EPERM:
+        return "give the user that runs this the right to read and write the store";
+    case EIO:
+        return "look at the disk under the store and at the kernel log; landfall store verify "
+               "tells "
+               "which recovery points are whole";
     default:
-        return NULL;
+        return "look at the store's file system and at the kernel log, then run the cycle again";
     }
 }
 

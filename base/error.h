@@ -26,7 +26,7 @@ void landfall_error_set(GError **error, enum landfall_error_code code, const cha
                         const char *format, ...) G_GNUC_PRINTF(4, 5);
 
 /* As landfall_error_set, with ": " and the text of errno value errnum appended. A code of REPLICA
- * with ENOSPC, EDQUOT or EROFS gets the fitting hint when hint is NULL. */
+ * gets the hint that fits the errno when hint is NULL. */
 void landfall_error_set_errno(GError **error, enum landfall_error_code code, int errnum,
                               const char *hint, const char *format, ...) G_GNUC_PRINTF(5, 6);
 
