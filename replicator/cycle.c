@@ -119,11 +119,14 @@ static gboolean commit(struct cycle *cycle, struct manifest *manifest, GError **
     g_autofree char *path = store_machine_manifest_path(cycle->machine, manifest->number);
     manifest->duration_ms = (guint64)((g_get_monotonic_time() - cycle->started_us) / 1000);
     if (!store_folder_sync(disks, error) || !store_folder_sync(cycle->machine->path, error) ||
-        !store_folder_sync(cycle->store->path, error) || !describe_machine(cycle, manifest, error))
+        !store_folder_sync(cycle->store->path, error) ||
+        !describe_machine(cycle, manifest, error) ||
+        !store_check_named(cycle->machine, manifest, error))
         return FALSE;
     gboolean ok = manifest_write(manifest, path, error);
     /* Renamed but not known to be durable: what it names must stay, the next open decides. */
-    cycle->keep_files = ok || g_file_test(path, G_FILE_TEST_EXISTS);
+    gboolean exists;
+    cycle->keep_files = ok || !store_file_exists(path, &exists, NULL) || exists;
     return ok;
 }
 
@@ -160,14 +163,6 @@ static void after_commit(struct cycle *cycle, const struct manifest *manifest)
     report_notes(&cycle->context, "retention", notes);
 }
 
-/* A copy that outlives the store's view of it. */
-static struct manifest *manifest_of_result(const struct cycle *cycle, guint64 number,
-                                           GError **error)
-{
-    g_autofree char *path = store_machine_manifest_path(cycle->machine, number);
-    return manifest_load(path, error);
-}
-
 struct manifest *cycle_run(const struct work *work, struct rate_limit *limit,
                            const struct cycle_observer *observer, const gint *cancelled,
                            GError **error)
@@ -182,11 +177,13 @@ struct manifest *cycle_run(const struct work *work, struct rate_limit *limit,
     struct manifest *result = NULL;
     if (work_check(work, error) && cycle_open(&cycle, error) && transfer_all(&cycle, error)) {
         struct manifest *manifest = manifest_begin(&cycle);
-        guint64 number = manifest->number;
         if (commit(&cycle, manifest, error)) {
             g_ptr_array_add(cycle.machine->manifests, manifest);
             after_commit(&cycle, manifest);
-            result = manifest_of_result(&cycle, number, error);
+            /* Retention keeps the newest: it is still the last. */
+            result = g_ptr_array_steal_index(cycle.machine->manifests,
+                                             cycle.machine->manifests->len - 1);
+            g_assert(result == manifest);
         } else {
             manifest_free(manifest);
         }

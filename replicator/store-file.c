@@ -2,6 +2,7 @@
 #include "replicator/store-file.h"
 #include "base/error.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -123,8 +124,30 @@ gboolean store_folder_sync(const char *path, GError **error)
     return ok;
 }
 
+/* Not GDir, which takes an error of the disk for the end of the list. */
+GPtrArray *store_folder_list(const char *path, GError **error)
+{
+    DIR *folder = opendir(path);
+    const struct dirent *entry;
+    if (!folder) {
+        failed(error, "open", path);
+        return NULL;
+    }
+    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+    for (errno = 0; (entry = readdir(folder)); errno = 0)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            g_ptr_array_add(names, g_strdup(entry->d_name));
+    if (errno) {
+        failed(error, "list", path);
+        g_clear_pointer(&names, g_ptr_array_unref);
+    }
+    closedir(folder);
+    return names;
+}
+
 gboolean store_folder_create(const char *path, GError **error)
 {
+    struct stat status;
     if (mkdir(path, 0750) < 0 && errno != EEXIST) {
         landfall_error_set_errno(error, LANDFALL_ERROR_REPLICA, errno,
                                  errno == ENOENT ? "make the folder above it first, or mount what "
@@ -133,7 +156,9 @@ gboolean store_folder_create(const char *path, GError **error)
                                  "cannot create the folder %s", path);
         return FALSE;
     }
-    if (!g_file_test(path, G_FILE_TEST_IS_DIR)) {
+    if (stat(path, &status) < 0)
+        return failed(error, "look at", path);
+    if (!S_ISDIR(status.st_mode)) {
         landfall_error_set(error, LANDFALL_ERROR_CONFIG, "name a folder, or a path that is free",
                            "%s is not a folder", path);
         return FALSE;
@@ -184,6 +209,13 @@ char *store_file_load(const char *path, gsize limit_bytes, gsize *ret_length_byt
         return NULL;
     *ret_length_bytes = (gsize)size_bytes;
     return g_steal_pointer(&text);
+}
+
+gboolean store_file_exists(const char *path, gboolean *ret_exists, GError **error)
+{
+    struct stat status;
+    *ret_exists = stat(path, &status) == 0;
+    return *ret_exists || errno == ENOENT || errno == ENOTDIR || failed(error, "look at", path);
 }
 
 gboolean store_file_remove(const char *path, GError **error)

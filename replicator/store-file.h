@@ -29,6 +29,10 @@ gboolean store_file_sync(int fd, const char *name, GError **error);
 /* Makes the names in the folder durable. */
 gboolean store_folder_sync(const char *path, GError **error);
 
+/* The names in the folder, in no order. An error of the disk is one here, never a shorter list. The
+ * caller owns the array, which owns the names. */
+GPtrArray *store_folder_list(const char *path, GError **error);
+
 /* Creates the folder (and no parents) unless it is there. */
 gboolean store_folder_create(const char *path, GError **error);
 
@@ -38,6 +42,9 @@ gboolean store_file_replace(const char *path, const char *text, gsize length_byt
 
 /* The whole of a file of at most limit_bytes, 0-terminated. The caller owns the text. */
 char *store_file_load(const char *path, gsize limit_bytes, gsize *ret_length_bytes, GError **error);
+
+/* Whether something is at path; links are followed. Where that cannot be told it fails. */
+gboolean store_file_exists(const char *path, gboolean *ret_exists, GError **error);
 
 /* Removes the file; that it is not there is no error. */
 gboolean store_file_remove(const char *path, GError **error);

@@ -82,7 +82,8 @@ struct store_lock *store_lock_take(const char *path, unsigned wait_ms, GError **
         close(fd);
         return NULL;
     }
-    g_autofree char *line = g_strdup_printf("process %d (%.99s)\n", (int)getpid(), g_get_prgname());
+    g_autofree char *line = g_strdup_printf("process %d (%.63s) on %.63s\n", (int)getpid(),
+                                            g_get_prgname(), g_get_host_name());
     g_autofree char *holder = seal_holder(line);
     /* A full disk must not keep anybody from opening the store: the text is only for people. */
     if (ftruncate(fd, 0) == 0 && !store_file_write(fd, path, holder, strlen(holder), 0, NULL))

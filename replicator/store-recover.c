@@ -6,6 +6,7 @@
 #include "replicator/store-file.h"
 #include "replicator/store-name.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,25 +21,10 @@ void store_note(GPtrArray *notes, const char *format, ...)
     va_end(arguments);
 }
 
-static GPtrArray *list_folder(const char *path, GError **error)
-{
-    g_autoptr(GError) cause = NULL;
-    g_autoptr(GDir) folder = g_dir_open(path, 0, &cause);
-    if (!folder) {
-        landfall_error_set(error, LANDFALL_ERROR_REPLICA, NULL, "cannot read the store: %s",
-                           cause->message);
-        return NULL;
-    }
-    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
-    for (const char *name; (name = g_dir_read_name(folder));)
-        g_ptr_array_add(names, g_strdup(name));
-    return names;
-}
-
 GPtrArray *store_disk_folders(const struct store_machine *machine, GError **error)
 {
     g_autofree char *path = store_machine_disk_folder(machine, NULL);
-    g_autoptr(GPtrArray) names = list_folder(path, error);
+    g_autoptr(GPtrArray) names = store_folder_list(path, error);
     if (!names)
         return NULL;
     GPtrArray *disks = g_ptr_array_new_with_free_func(g_free);
@@ -69,20 +55,59 @@ static gboolean layer_size_check(const struct store_machine *machine,
     return FALSE;
 }
 
+static gboolean file_is_there(const char *path, GError **error)
+{
+    gboolean exists;
+    if (!store_file_exists(path, &exists, error))
+        return FALSE;
+    if (!exists)
+        landfall_error_set(error, LANDFALL_ERROR_CORRUPT, "bring the file back from a backup",
+                           "%s is missing", path);
+    return exists;
+}
+
 /* Adds the names below top to needed, until one is there already. */
 static gboolean add_chain(GHashTable *needed, const char *folder, const char *top, GError **error)
 {
     g_autofree char *name = g_strdup(top);
     while (!g_hash_table_contains(needed, name)) {
         g_hash_table_add(needed, g_strdup(name));
-        if (strcmp(name, BASE_NAME) == 0)
-            break;
+        if (strcmp(name, BASE_NAME) == 0) {
+            g_autofree char *base = g_build_filename(folder, BASE_NAME, NULL);
+            return file_is_there(base, error);
+        }
         struct layer *layer = layer_open(folder, name, error);
         if (!layer)
             return FALSE;
         g_free(name);
         name = g_strdup(layer_backing_name(layer));
         layer_free(layer);
+    }
+    return TRUE;
+}
+
+static gboolean disk_is_there(const struct store_machine *machine, const struct manifest *manifest,
+                              const struct manifest_disk *disk, GError **error)
+{
+    g_autofree char *folder = store_machine_disk_folder(machine, disk->name);
+    g_autofree char *map = store_machine_disk_file(machine, disk->name, BLOCK_MAP_NAME);
+    g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    return layer_size_check(machine, manifest, disk, error) &&
+           add_chain(names, folder, disk->layer, error) && file_is_there(map, error);
+}
+
+gboolean store_check_named(const struct store_machine *machine, const struct manifest *manifest,
+                           GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    for (guint i = 0; i < manifest->disks->len; i++) {
+        if (disk_is_there(machine, manifest, manifest->disks->pdata[i], &cause))
+            continue;
+        landfall_error_set(error, LANDFALL_ERROR_REPLICA,
+                           "find out what takes files out of the store, then run the cycle again",
+                           "nothing is committed, the store was changed meanwhile: %s",
+                           cause->message);
+        return FALSE;
     }
     return TRUE;
 }
@@ -123,17 +148,41 @@ static gboolean is_leftover(const char *name, GHashTable *needed)
     return FALSE;
 }
 
+/* A layer that was rebased says so in its header. A process killed before that was durable left it
+ * in the page cache: the layer it stood on must not go before. */
+static gboolean sync_layers(const char *folder, GHashTable *needed, GError **error)
+{
+    GHashTableIter iterator;
+    gpointer name;
+    gboolean ok = TRUE;
+    g_hash_table_iter_init(&iterator, needed);
+    while (ok && g_hash_table_iter_next(&iterator, &name, NULL)) {
+        if (strcmp(name, BASE_NAME) == 0)
+            continue;
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        int fd = store_file_open(path, O_RDWR, error);
+        ok = fd >= 0 && store_file_sync(fd, path, error);
+        if (fd >= 0)
+            close(fd);
+    }
+    return ok;
+}
+
 static gboolean remove_leftovers(const struct store_machine *machine, const char *disk,
                                  GHashTable *needed, GPtrArray *notes, GError **error)
 {
     g_autofree char *folder = store_machine_disk_folder(machine, disk);
-    g_autoptr(GPtrArray) names = list_folder(folder, error);
+    g_autoptr(GPtrArray) names = store_folder_list(folder, error);
+    gboolean synced = FALSE;
     if (!names)
         return FALSE;
     for (guint i = 0; i < names->len; i++) {
         const char *name = names->pdata[i];
         if (!is_leftover(name, needed))
             continue;
+        if (!synced && g_str_has_suffix(name, ".qcow2") && !sync_layers(folder, needed, error))
+            return FALSE;
+        synced |= g_str_has_suffix(name, ".qcow2");
         g_autofree char *path = g_build_filename(folder, name, NULL);
         if (!store_file_remove(path, error))
             return FALSE;
@@ -151,14 +200,17 @@ gboolean store_remove_unneeded(const struct store_machine *machine, const char *
 
 /* Whether a file beside the manifests was left by a kill: one half written, or the pin of a
  * recovery point that has gone. */
-static gboolean is_stray(const char *file)
+static gboolean is_stray(const char *file, gboolean *ret_stray, GError **error)
 {
-    if (g_str_has_suffix(file, ".json.tmp"))
-        return TRUE;
+    gboolean pinned_exists;
+    *ret_stray = g_str_has_suffix(file, ".json.tmp");
     if (!g_str_has_suffix(file, ".json.pin"))
-        return FALSE;
+        return TRUE;
     g_autofree char *pinned = g_strndup(file, strlen(file) - strlen(".pin"));
-    return !g_file_test(pinned, G_FILE_TEST_EXISTS);
+    if (!store_file_exists(pinned, &pinned_exists, error))
+        return FALSE;
+    *ret_stray = !pinned_exists;
+    return TRUE;
 }
 
 /* Half-written manifests and descriptions, and pins of nothing. */
@@ -166,13 +218,16 @@ static gboolean remove_strays(const struct store_machine *machine, const char *f
                               GPtrArray *notes, GError **error)
 {
     g_autofree char *path = g_build_filename(machine->path, folder, NULL);
-    g_autoptr(GPtrArray) names = list_folder(path, error);
+    g_autoptr(GPtrArray) names = store_folder_list(path, error);
     if (!names)
         return FALSE;
     for (guint i = 0; i < names->len; i++) {
         const char *name = names->pdata[i];
         g_autofree char *file = g_build_filename(path, name, NULL);
-        if (!is_stray(file))
+        gboolean stray;
+        if (!is_stray(file, &stray, error))
+            return FALSE;
+        if (!stray)
             continue;
         if (!store_file_remove(file, error))
             return FALSE;
@@ -254,7 +309,10 @@ static gboolean apply_pending(const struct store_machine *machine, const struct 
     for (guint64 number = block_map_generation(map) + 1; number <= disk->generation; number++) {
         g_autofree char *name = store_name_number(number, ".journal");
         g_autofree char *path = store_machine_disk_file(machine, disk->name, name);
-        if (!g_file_test(path, G_FILE_TEST_EXISTS))
+        gboolean exists;
+        if (!store_file_exists(path, &exists, error))
+            return FALSE;
+        if (!exists)
             continue; /* a recovery point that did not change this disk */
         struct map_journal *journal = map_journal_load(path, error);
         gboolean ok = journal && journal_leads_to(journal, number, path, error) &&

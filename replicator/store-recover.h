@@ -25,6 +25,11 @@ gboolean store_forget_partial_disks(struct store_machine *machine, const char *c
 struct block_map *store_map_open(const struct store_machine *machine,
                                  const struct manifest_disk *disk, GError **error);
 
+/* For a manifest about to be committed: what it names, and all below, is there. An open file that
+ * somebody unlinked takes writes as before. Error replica, which says so. */
+gboolean store_check_named(const struct store_machine *machine, const struct manifest *manifest,
+                           GError **error);
+
 /* Names (owned strings, a set) of all files of the disk that manifests need. */
 GHashTable *store_needed_layers(const struct store_machine *machine, const char *disk,
                                 GError **error);

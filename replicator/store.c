@@ -64,25 +64,25 @@ static char *store_id_load(const char *path, GError **error)
 /* A folder with other things in it becomes no store: a mistyped path must not fill a home. */
 static gboolean folder_is_empty(const char *path, gboolean *ret_empty, GError **error)
 {
-    g_autoptr(GError) cause = NULL;
-    g_autoptr(GDir) folder = g_dir_open(path, 0, &cause);
-    if (!folder) {
-        landfall_error_set(error, LANDFALL_ERROR_REPLICA, NULL, "cannot read the store: %s",
-                           cause->message);
+    g_autoptr(GPtrArray) names = store_folder_list(path, error);
+    if (!names)
         return FALSE;
+    *ret_empty = TRUE;
+    for (guint i = 0; i < names->len; i++) {
+        const char *name = names->pdata[i];
+        /* A process killed while it made the store leaves the second name behind. */
+        if (strcmp(name, "lost+found") != 0 && strcmp(name, STORE_FILE ".tmp") != 0)
+            *ret_empty = FALSE;
     }
-    const char *name = g_dir_read_name(folder);
-    /* A process killed while it made the store leaves the second name behind. */
-    while (name && (strcmp(name, "lost+found") == 0 || strcmp(name, STORE_FILE ".tmp") == 0))
-        name = g_dir_read_name(folder);
-    *ret_empty = name == NULL;
     return TRUE;
 }
 
 static gboolean store_create_locked(const char *path, const char *file, GError **error)
 {
-    gboolean empty;
-    if (g_file_test(file, G_FILE_TEST_EXISTS))
+    gboolean exists, empty;
+    if (!store_file_exists(file, &exists, error))
+        return FALSE;
+    if (exists)
         return TRUE; /* somebody else made it while we waited */
     if (!folder_is_empty(path, &empty, error))
         return FALSE;
@@ -116,12 +116,10 @@ struct store *store_open(const char *path, gboolean create, GError **error)
 {
     g_autofree char *absolute = g_canonicalize_filename(path, NULL);
     g_autofree char *file = g_build_filename(absolute, STORE_FILE, NULL);
-    if (g_file_test(absolute, G_FILE_TEST_EXISTS) && !g_file_test(absolute, G_FILE_TEST_IS_DIR)) {
-        landfall_error_set(error, LANDFALL_ERROR_CONFIG, "name a folder",
-                           "store %s is not a folder", absolute);
+    gboolean exists;
+    if (!store_file_exists(file, &exists, error))
         return NULL;
-    }
-    if (!g_file_test(file, G_FILE_TEST_EXISTS)) {
+    if (!exists) {
         if (create && !store_create(absolute, file, error))
             return NULL;
         if (!create) {
@@ -156,15 +154,12 @@ static int compare_strings(gconstpointer a, gconstpointer b)
 
 GPtrArray *store_list_machines(const struct store *store, GError **error)
 {
-    g_autoptr(GError) cause = NULL;
-    g_autoptr(GDir) folder = g_dir_open(store->path, 0, &cause);
-    if (!folder) {
-        landfall_error_set(error, LANDFALL_ERROR_REPLICA, NULL, "cannot read the store: %s",
-                           cause->message);
+    g_autoptr(GPtrArray) names = store_folder_list(store->path, error);
+    if (!names)
         return NULL;
-    }
     GPtrArray *keys = g_ptr_array_new_with_free_func(g_free);
-    for (const char *name; (name = g_dir_read_name(folder));) {
+    for (guint i = 0; i < names->len; i++) {
+        const char *name = names->pdata[i];
         g_autofree char *manifests = g_build_filename(store->path, name, MANIFESTS_FOLDER, NULL);
         if (store_name_is_safe(name) && g_file_test(manifests, G_FILE_TEST_IS_DIR))
             g_ptr_array_add(keys, g_strdup(name));
@@ -230,13 +225,11 @@ static gboolean manifests_load(struct store_machine *machine, GError **error)
 {
     g_autofree char *path = g_build_filename(machine->path, MANIFESTS_FOLDER, NULL);
     g_autoptr(GError) cause = NULL;
-    g_autoptr(GDir) folder = g_dir_open(path, 0, &cause);
-    if (!folder) {
-        landfall_error_set(error, LANDFALL_ERROR_REPLICA, NULL, "cannot read recovery points: %s",
-                           cause->message);
+    g_autoptr(GPtrArray) names = store_folder_list(path, error);
+    if (!names)
         return FALSE;
-    }
-    for (const char *name; (name = g_dir_read_name(folder));) {
+    for (guint i = 0; i < names->len; i++) {
+        const char *name = names->pdata[i];
         guint64 number;
         if (!store_name_parse_number(name, ".json", &number))
             continue;
@@ -261,6 +254,20 @@ static gboolean manifests_load(struct store_machine *machine, GError **error)
     }
     g_ptr_array_sort(machine->manifests, compare_manifests);
     return TRUE;
+}
+
+gboolean store_machine_is_outdated(const struct store_machine *machine)
+{
+    g_autofree char *path = g_build_filename(machine->path, MANIFESTS_FOLDER, NULL);
+    g_autoptr(GPtrArray) names = store_folder_list(path, NULL);
+    const struct manifest *latest = store_machine_latest(machine);
+    for (guint i = 0; names && i < names->len; i++) {
+        guint64 number;
+        if (store_name_parse_number(names->pdata[i], ".json", &number) &&
+            (!latest || number > latest->number))
+            return TRUE;
+    }
+    return FALSE;
 }
 
 static gboolean machine_folders_create(const struct store_machine *machine, GError **error)

@@ -64,6 +64,9 @@ struct manifest *store_machine_find(const struct store_machine *machine, guint64
 struct manifest *store_machine_latest_with_disk(const struct store_machine *machine,
                                                 const char *disk);
 
+/* Whether recovery points were committed since the machine was opened for reading. */
+gboolean store_machine_is_outdated(const struct store_machine *machine);
+
 /* Paths; the caller owns them. */
 char *store_machine_disk_folder(const struct store_machine *machine, const char *disk);
 char *store_machine_disk_file(const struct store_machine *machine, const char *disk,

@@ -91,7 +91,7 @@ touch "$KIT_TMP/full/thing"
 mount -t tmpfs -o ro,mode=755 tmpfs "$KIT_TMP/read-only"
 mount -t tmpfs -o size=2m,mode=755 tmpfs "$KIT_TMP/small"
 cleanup_fn umount "$KIT_TMP/read-only" "$KIT_TMP/small"
-refused "the store is a file" 2 "^config: store $KIT_TMP/file is not a folder HINT ." \
+refused "the store is a file" 2 "^config: $KIT_TMP/file is not a folder HINT ." \
     "${here[@]}" --machine m1 --store "$KIT_TMP/file"
 refused "the store's parent is missing" 1 "$KIT_TMP/absent/store: No such file" \
     "${here[@]}" --machine m1 --store "$KIT_TMP/absent/store"
