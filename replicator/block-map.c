@@ -410,6 +410,14 @@ gboolean block_map_seal(struct block_map *map, guint64 generation, GError **erro
 {
     if (!store_file_sync(map->fd, map->path, error))
         return FALSE;
+    guint64 before = map->generation;
     map->generation = generation;
-    return write_header(map, error) && store_file_sync(map->fd, map->path, error);
+    if (write_header(map, error) && store_file_sync(map->fd, map->path, error))
+        return TRUE;
+    /* After a failed sync the page cache may tell what the disk does not know: the journal must be
+     * applied again. */
+    map->generation = before;
+    if (!write_header(map, NULL))
+        g_debug("%s: its header cannot be put back", map->path);
+    return FALSE;
 }

@@ -239,15 +239,20 @@ gboolean layer_read(struct layer *layer, guint64 offset, void *data, gsize lengt
 gboolean layer_rebase(const char *folder, const char *name, const char *backing_name,
                       const char *backing_format, GError **error)
 {
-    guint8 sector[LAYER_HEADER_SECTOR];
+    guint8 sector[LAYER_HEADER_SECTOR], before[LAYER_HEADER_SECTOR];
     struct layer *layer = layer_open(folder, name, error);
     if (!layer)
         return FALSE;
     gboolean fits = layer_header_encode(&layer->header, backing_name, backing_format, sector);
     g_assert(fits);
     int fd = store_file_open(layer->path, O_RDWR, error);
-    gboolean ok = fd >= 0 && store_file_write(fd, layer->path, sector, sizeof sector, 0, error) &&
+    gboolean known = fd >= 0 && store_file_read(fd, layer->path, before, sizeof before, 0, error);
+    gboolean ok = known && store_file_write(fd, layer->path, sector, sizeof sector, 0, error) &&
                   store_file_sync(fd, layer->path, error);
+    /* After a failed sync the page cache may tell what the disk does not know. Both names are right
+     * now; the old one keeps the file it names. */
+    if (known && !ok && !store_file_write(fd, layer->path, before, sizeof before, 0, NULL))
+        g_debug("%s: its header cannot be put back", layer->path);
     if (fd >= 0)
         close(fd);
     layer_free(layer);

@@ -257,6 +257,8 @@ static gboolean finish_base(struct replica *replica, guint64 *ret_bytes, GError 
     if (fsync(replica->fd) < 0) {
         landfall_error_set_errno(error, LANDFALL_ERROR_REPLICA, errno, NULL, "cannot sync %s",
                                  replica->path);
+        /* What the page cache still holds may not be on the disk: nothing can be resumed from. */
+        unlink(replica->path);
         return FALSE;
     }
     *ret_bytes = replica->disk_bytes;
