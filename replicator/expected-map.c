@@ -2,6 +2,7 @@
 #include "replicator/expected-map.h"
 #include "base/error.h"
 #include "replicator/map-journal.h"
+#include "replicator/store-file.h"
 #include "replicator/store-name.h"
 
 #include <string.h>
@@ -40,7 +41,10 @@ static gboolean take_journal(struct expected_map *map, const struct store_machin
 {
     g_autofree char *name = store_name_number(number, ".journal");
     g_autofree char *path = store_machine_disk_file(machine, disk, name);
-    if (!g_file_test(path, G_FILE_TEST_EXISTS))
+    gboolean exists;
+    if (!store_file_exists(path, &exists, error))
+        return FALSE;
+    if (!exists)
         return TRUE; /* a recovery point that did not change this disk */
     struct map_journal *journal = map_journal_load(path, error);
     if (!journal)

@@ -178,6 +178,14 @@ static void check_files(const struct reading *reading, const struct store_machin
     }
 }
 
+/* A cycle that committed meanwhile has changed the map: it is not the one we compared with. */
+static void forget_map_problem(struct verify_disk *result)
+{
+    g_clear_pointer(&result->map_problem, g_free);
+    g_array_set_size(result->faults, 0);
+    result->fault_count = 0;
+}
+
 /* Where the replica is whole, it is the map that has another word on a block. */
 static void name_map_fault(struct verify_disk *result)
 {
@@ -213,6 +221,8 @@ static struct verify_disk *verify_one(const struct store_machine *machine,
         return NULL;
     }
     name_map_fault(result);
+    if (result->proven && result->map_problem && store_machine_is_outdated(machine))
+        forget_map_problem(result);
     return result;
 }
 
