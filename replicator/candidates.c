@@ -12,36 +12,34 @@
  * server's tables. A discard of a large range is worth the question. */
 #define ASK_ALLOCATION_BYTES (4ull << 20)
 
-static void add_allocation(struct extent_list *list, const GArray *status)
+struct extent_list *candidates_of_allocation(const GArray *status, guint64 disk_bytes)
 {
+    struct extent_list *list = extent_list_new(disk_bytes);
     for (guint i = 0; i < status->len; i++) {
         const struct status_extent *extent = &g_array_index(status, struct status_extent, i);
         extent_list_add(list, extent->offset_bytes, extent->length_bytes,
                         extent->flags & STATE_ZERO ? EXTENT_ZERO : EXTENT_DATA);
     }
+    extent_list_seal(list);
+    return list;
 }
 
 struct extent_list *candidates_all(const struct nbd_source *source, struct nbd_handle **handle,
                                    guint64 disk_bytes, const gint *cancelled, GError **error)
 {
-    struct extent_list *list = extent_list_new(disk_bytes);
     if (nbd_can_meta_context(*handle, NBD_CONTEXT_ALLOCATION) == 1) {
         struct status_range all = {0, disk_bytes};
         g_autoptr(GArray) status =
             nbd_source_status(source, handle, NBD_CONTEXT_ALLOCATION, &all, 1, cancelled, error);
-        if (!status) {
-            extent_list_free(list);
-            return NULL;
-        }
-        add_allocation(list, status);
-    } else {
-        extent_list_add(list, 0, disk_bytes, EXTENT_DATA);
+        return status ? candidates_of_allocation(status, disk_bytes) : NULL;
     }
+    struct extent_list *list = extent_list_new(disk_bytes);
+    extent_list_add(list, 0, disk_bytes, EXTENT_DATA);
     extent_list_seal(list);
     return list;
 }
 
-static struct extent_list *dirty_extents(const GArray *status, guint64 disk_bytes)
+struct extent_list *candidates_of_bitmap(const GArray *status, guint64 disk_bytes)
 {
     struct extent_list *list = extent_list_new(disk_bytes);
     for (guint i = 0; i < status->len; i++) {
@@ -53,8 +51,7 @@ static struct extent_list *dirty_extents(const GArray *status, guint64 disk_byte
     return list;
 }
 
-/* The long ones among the extents. */
-static GArray *long_ranges(const struct extent_list *list)
+GArray *candidates_to_ask(const struct extent_list *list)
 {
     const GArray *extents = extent_list_extents(list);
     GArray *ranges = g_array_new(FALSE, FALSE, sizeof(struct status_range));
@@ -67,9 +64,8 @@ static GArray *long_ranges(const struct extent_list *list)
     return ranges;
 }
 
-/* The same candidates with the allocation of the long ranges laid over. */
-static struct extent_list *with_allocation(const struct extent_list *dirty, const GArray *status,
-                                           guint64 disk_bytes)
+struct extent_list *candidates_with_allocation(const struct extent_list *dirty,
+                                               const GArray *status, guint64 disk_bytes)
 {
     const GArray *extents = extent_list_extents(dirty);
     struct extent_list *list = extent_list_new(disk_bytes);
@@ -127,12 +123,13 @@ struct extent_list *candidates_by_bitmap(const struct nbd_source *source,
     g_autoptr(GArray) status = nbd_source_status(source, handle, bitmap, &all, 1, cancelled, error);
     if (!status)
         return NULL;
-    struct extent_list *dirty = dirty_extents(status, disk_bytes);
-    g_autoptr(GArray) ranges = long_ranges(dirty);
+    struct extent_list *dirty = candidates_of_bitmap(status, disk_bytes);
+    g_autoptr(GArray) ranges = candidates_to_ask(dirty);
     if (ranges->len == 0 || nbd_can_multi_conn(*handle) != 1)
         return dirty;
     g_autoptr(GArray) allocation = ask_allocation(source, ranges, cancelled, error);
-    struct extent_list *list = allocation ? with_allocation(dirty, allocation, disk_bytes) : NULL;
+    struct extent_list *list =
+        allocation ? candidates_with_allocation(dirty, allocation, disk_bytes) : NULL;
     extent_list_free(dirty);
     return list;
 }

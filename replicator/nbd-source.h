@@ -5,6 +5,7 @@
  * command whose standard input and output speak NBD (ssh, say). */
 
 #include "replicator/extent-list.h"
+#include "replicator/status-answer.h"
 
 #include <libnbd.h>
 
@@ -50,13 +51,6 @@ gsize nbd_source_request_bytes(struct nbd_handle *handle);
 struct status_range {
     guint64 offset_bytes;
     guint64 length_bytes;
-};
-
-/* What a server said of a range: flags of the context. */
-struct status_extent {
-    guint64 offset_bytes;
-    guint64 length_bytes;
-    guint32 flags;
 };
 
 /* Asks for the status of the ranges (ascending, in bytes) with several requests in flight. The

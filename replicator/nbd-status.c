@@ -16,9 +16,7 @@
 #define POLL_MS 100
 
 struct chunk {
-    guint64 position; /* answered up to here */
-    guint64 end;
-    GArray *extents; /* struct status_extent */
+    struct status_answer answer;
     struct listing *listing;
     guint64 asked_at; /* position when the request in flight was sent */
 };
@@ -36,7 +34,7 @@ struct listing {
 
 static void chunk_free(struct chunk *chunk)
 {
-    g_array_unref(chunk->extents);
+    status_answer_clear(&chunk->answer);
     g_free(chunk);
 }
 
@@ -45,14 +43,8 @@ static int take_extents(void *data, const char *context, uint64_t offset, uint32
 {
     struct chunk *chunk = data;
     (void)error;
-    if (strcmp(context, chunk->listing->context) != 0 || offset != chunk->position)
-        return 0;
-    for (size_t i = 0; i + 1 < entry_count && chunk->position < chunk->end; i += 2) {
-        guint64 length = MIN(entries[i], chunk->end - chunk->position);
-        struct status_extent extent = {chunk->position, length, entries[i + 1]};
-        g_array_append_val(chunk->extents, extent);
-        chunk->position += length;
-    }
+    if (strcmp(context, chunk->listing->context) == 0)
+        status_answer_take(&chunk->answer, offset, entries, entry_count);
     return 0;
 }
 
@@ -62,9 +54,9 @@ static int chunk_answered(void *data, int *error)
     struct chunk *chunk = data;
     struct listing *listing = chunk->listing;
     listing->in_flight--;
-    if (*error || chunk->position == chunk->asked_at)
+    if (*error || chunk->answer.position_bytes == chunk->asked_at)
         listing->failed = TRUE;
-    else if (chunk->position < chunk->end)
+    else if (chunk->answer.position_bytes < chunk->answer.end_bytes)
         g_queue_push_tail(&listing->again, chunk);
     return 1;
 }
@@ -73,10 +65,10 @@ static gboolean send_chunk(struct listing *listing, struct chunk *chunk)
 {
     nbd_extent_callback extents = {.callback = take_extents, .user_data = chunk};
     nbd_completion_callback completion = {.callback = chunk_answered, .user_data = chunk};
-    chunk->asked_at = chunk->position;
+    chunk->asked_at = chunk->answer.position_bytes;
     listing->in_flight++;
-    if (nbd_aio_block_status(listing->handle, chunk->end - chunk->position, chunk->position,
-                             extents, completion, 0) >= 0)
+    if (nbd_aio_block_status(listing->handle, chunk->answer.end_bytes - chunk->asked_at,
+                             chunk->asked_at, extents, completion, 0) >= 0)
         return TRUE;
     listing->in_flight--;
     return FALSE;
@@ -119,9 +111,7 @@ static void cut_range(struct listing *listing, const struct status_range *range)
     guint64 end = range->offset_bytes + range->length_bytes;
     for (guint64 at = range->offset_bytes; at < end; at += CHUNK_BYTES) {
         struct chunk *chunk = g_new0(struct chunk, 1);
-        chunk->position = at;
-        chunk->end = MIN(at + CHUNK_BYTES, end);
-        chunk->extents = g_array_new(FALSE, FALSE, sizeof(struct status_extent));
+        status_answer_init(&chunk->answer, at, MIN(at + CHUNK_BYTES, end));
         chunk->listing = listing;
         g_ptr_array_add(listing->chunks, chunk);
     }
@@ -140,8 +130,8 @@ GArray *nbd_source_status(const struct nbd_source *source, struct nbd_handle **h
     if (run_listing(&listing, cancelled, error)) {
         extents = g_array_new(FALSE, FALSE, sizeof(struct status_extent));
         for (guint i = 0; i < listing.chunks->len; i++) {
-            const struct chunk *chunk = listing.chunks->pdata[i];
-            g_array_append_vals(extents, chunk->extents->data, chunk->extents->len);
+            const GArray *part = ((struct chunk *)listing.chunks->pdata[i])->answer.extents;
+            g_array_append_vals(extents, part->data, part->len);
         }
     } else {
         nbd_close(*handle);
