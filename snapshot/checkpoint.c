@@ -25,13 +25,6 @@ GPtrArray *snapshot_checkpoint_list(struct snapshot_machine *machine, GError **e
     return names;
 }
 
-gboolean snapshot_checkpoint_exists(struct snapshot_machine *machine, const char *name)
-{
-    g_autoptr(virDomainCheckpoint) checkpoint =
-        virDomainCheckpointLookupByName(machine->domain, name, 0);
-    return checkpoint != NULL;
-}
-
 /* The definition of a checkpoint as a document. */
 static xmlDocPtr checkpoint_document(struct snapshot_machine *machine,
                                      virDomainCheckpointPtr checkpoint, unsigned flags,
@@ -47,6 +40,19 @@ static xmlDocPtr checkpoint_document(struct snapshot_machine *machine,
     xmlDocPtr document = snapshot_xml_parse(text, "a checkpoint", error);
     free(text);
     return document;
+}
+
+GHashTable *snapshot_checkpoint_usable_parse(xmlDocPtr document)
+{
+    GHashTable *usable = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GPtrArray) nodes =
+        snapshot_xml_nodes(document, "//disks/disk[@checkpoint='bitmap' and @size]/@name");
+    for (guint i = 0; i < nodes->len; i++) {
+        char *name = snapshot_xml_string(document, nodes->pdata[i], "string(.)");
+        if (name)
+            g_hash_table_add(usable, name);
+    }
+    return usable;
 }
 
 GHashTable *snapshot_checkpoint_usable_disks(struct snapshot_machine *machine, const char *name,
@@ -70,14 +76,7 @@ GHashTable *snapshot_checkpoint_usable_disks(struct snapshot_machine *machine, c
     g_autoptr(xmlDoc) document = checkpoint_document(
         machine, checkpoint, VIR_DOMAIN_CHECKPOINT_XML_NO_DOMAIN | VIR_DOMAIN_CHECKPOINT_XML_SIZE,
         error);
-    if (!document)
-        return NULL;
-    GHashTable *usable = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    g_autoptr(GPtrArray) nodes =
-        snapshot_xml_nodes(document, "//disks/disk[@checkpoint='bitmap' and @size]/@name");
-    for (guint i = 0; i < nodes->len; i++)
-        g_hash_table_add(usable, snapshot_xml_string(document, nodes->pdata[i], "string(.)"));
-    return usable;
+    return document ? snapshot_checkpoint_usable_parse(document) : NULL;
 }
 
 /* Redefines the checkpoint so that it covers one disk alone. */

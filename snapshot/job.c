@@ -23,8 +23,7 @@ static char *job_xml(struct snapshot_machine *machine, GError **error)
     return NULL;
 }
 
-/* The paths a job uses: scratch images, targets and the socket. */
-static GPtrArray *job_paths(xmlDocPtr document)
+GPtrArray *snapshot_job_paths(xmlDocPtr document)
 {
     GPtrArray *paths = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GPtrArray) nodes = snapshot_xml_nodes(
@@ -55,7 +54,7 @@ gboolean snapshot_job_find(struct snapshot_machine *machine, const char *store_i
     g_autoptr(xmlDoc) document = snapshot_xml_parse(text, "the backup job", error);
     if (!document)
         return FALSE;
-    g_autoptr(GPtrArray) paths = job_paths(document);
+    g_autoptr(GPtrArray) paths = snapshot_job_paths(document);
     g_autoptr(GString) what = g_string_new(NULL);
     gboolean ours = FALSE;
     for (guint i = 0; i < paths->len; i++) {

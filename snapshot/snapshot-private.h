@@ -216,6 +216,9 @@ gboolean snapshot_job_find(struct snapshot_machine *machine, const char *store_i
                            enum job_owner *ret_owner, GPtrArray *files, char **ret_what,
                            GError **error);
 
+/* The paths a job uses by its definition: scratch images, targets and the socket. */
+GPtrArray *snapshot_job_paths(xmlDocPtr document);
+
 /* Ends the backup job and waits until it is gone. No job is fine. The caller knows that it is ours.
  */
 gboolean snapshot_job_end(struct snapshot_machine *machine, GError **error);
@@ -229,13 +232,13 @@ gboolean snapshot_job_check_others(struct snapshot_machine *machine, GError **er
 /* The names of all checkpoints of the machine, parents first. */
 GPtrArray *snapshot_checkpoint_list(struct snapshot_machine *machine, GError **error);
 
-/* Whether the machine's host knows the checkpoint. */
-gboolean snapshot_checkpoint_exists(struct snapshot_machine *machine, const char *name);
-
 /* The disks whose bitmaps of this checkpoint are all there and sound: a set of names. NULL with
  * *ret_missing TRUE: the host has no such checkpoint. */
 GHashTable *snapshot_checkpoint_usable_disks(struct snapshot_machine *machine, const char *name,
                                              gboolean *ret_missing, GError **error);
+
+/* The same from the definition that libvirt gives when asked for sizes. */
+GHashTable *snapshot_checkpoint_usable_parse(xmlDocPtr document);
 
 /* Deletes a checkpoint with its bitmaps, also where some of these are gone. The machine is active.
  */
