@@ -44,11 +44,6 @@ void layer_free(struct layer *layer)
     g_free(layer);
 }
 
-const char *layer_name(const struct layer *layer)
-{
-    return layer->name;
-}
-
 const char *layer_backing_name(const struct layer *layer)
 {
     return layer->backing_name;

@@ -20,7 +20,6 @@ struct layer *layer_open(const char *folder, const char *name, GError **error);
 void layer_free(struct layer *layer);
 
 /* All borrowed. The backing name is that of a file in the same folder. */
-const char *layer_name(const struct layer *layer);
 const char *layer_backing_name(const struct layer *layer);
 const char *layer_backing_format(const struct layer *layer);
 guint64 layer_disk_bytes(const struct layer *layer);

@@ -49,11 +49,6 @@ void layer_writer_free(struct layer_writer *writer)
     g_free(writer);
 }
 
-int layer_writer_fd(const struct layer_writer *writer)
-{
-    return writer->fd;
-}
-
 guint64 layer_writer_allocate(struct layer_writer *writer, guint count)
 {
     guint64 first = __atomic_fetch_add(&writer->cluster_count, count, __ATOMIC_RELAXED);

@@ -18,9 +18,6 @@ struct layer_writer *layer_writer_new(int fd, const char *path, guint64 disk_byt
                                       const char *backing_name, const char *backing_format);
 void layer_writer_free(struct layer_writer *writer);
 
-/* The file, for writing data clusters. Borrowed. */
-int layer_writer_fd(const struct layer_writer *writer);
-
 /* Takes count consecutive clusters; the offset of the first. Thread-safe. */
 guint64 layer_writer_allocate(struct layer_writer *writer, guint count);
 

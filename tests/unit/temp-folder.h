@@ -61,3 +61,12 @@ static inline void temp_file_save(const char *path, const void *bytes, gsize len
     g_assert_cmpint(ftruncate(fd, (off_t)length), ==, 0);
     g_assert_cmpint(close(fd), ==, 0);
 }
+
+/* Into a file that is there. */
+static inline void temp_file_put(const char *path, const void *bytes, gsize length, guint64 offset)
+{
+    int fd = g_open(path, O_WRONLY | O_CLOEXEC, 0);
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(pwrite(fd, bytes, length, (off_t)offset), ==, (gssize)length);
+    g_assert_cmpint(close(fd), ==, 0);
+}

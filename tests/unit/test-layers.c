@@ -46,9 +46,7 @@ static void write_layer(const char *folder, guint number, const char *below, gui
         if (!pieces[i - 1].zero) {
             change.layer_offset = layer_writer_allocate(writer, 1);
             fill(data, number, change.block);
-            g_assert_true(store_file_write(layer_writer_fd(writer), path, data,
-                                           block_length(disk_bytes, change.block),
-                                           change.layer_offset, &error));
+            temp_file_put(path, data, block_length(disk_bytes, change.block), change.layer_offset);
         }
         g_array_prepend_val(changes, change);
     }

@@ -92,8 +92,7 @@ static inline void tiny_next(const struct store_machine *machine, gboolean settl
     tiny_fill(data, number);
     change.after = block_hash_compute(data, BLOCK_BYTES, TINY_SEED);
     change.layer_offset = layer_writer_allocate(writer, 1);
-    g_assert_true(store_file_write(layer_writer_fd(writer), path, data, BLOCK_BYTES,
-                                   change.layer_offset, &error));
+    temp_file_put(path, data, BLOCK_BYTES, change.layer_offset);
     struct map_journal journal = {number, TINY_BYTES, TINY_BYTES, NULL};
     journal.changes = g_array_new(FALSE, FALSE, sizeof change);
     struct block_map *map = block_map_open(map_path, TRUE, &error);
