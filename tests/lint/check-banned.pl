@@ -4,11 +4,12 @@
 # string literals are blanked before the look, so that prose may name what the code may not call.
 use strict;
 use warnings;
-use File::Basename;
+use FindBin;
 
-my $folder = dirname(__FILE__);
+require "$FindBin::Bin/c-text.pl";
+
 my @rules;
-open my $table, '<', "$folder/banned.tsv" or die "banned.tsv: $!\n";
+open my $table, '<', "$FindBin::Bin/banned.tsv" or die "banned.tsv: $!\n";
 while (<$table>) {
     chomp;
     next if /^(#|\s*$)/;
@@ -21,24 +22,16 @@ while (<$table>) {
 close $table;
 
 my $findings = 0;
-open my $files, '-|', 'bash', '-c', ". $folder/common.sh; c_files" or die "common.sh: $!\n";
-while (my $file = <$files>) {
-    chomp $file;
-    open my $source, '<', $file or die "$file: $!\n";
-    my $text = do { local $/; <$source> };
-    close $source;
-    # Blanking keeps the newlines, so that line numbers stay true.
-    $text =~ s{("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|(/\*.*?\*/|//[^\n]*)}
-              {defined $1 ? '"' . ' ' x (length($1) - 2) . '"' : $2 =~ s/[^\n]/ /gr}gse;
+for (blanked_files()) {
+    my ($file, $text) = @$_;
     for my $rule (@rules) {
         next if grep { $file =~ $_ } @{ $rule->{globs} };
         while ($text =~ /$rule->{pattern}/g) {
-            my $line = 1 + (substr($text, 0, $-[0]) =~ tr/\n//);
+            my $line = line_at($text, $-[0]);
             my $call = $& =~ s/\s*\($//r;
             print "$file:$line: $call: use $rule->{instead}\n";
             $findings++;
         }
     }
 }
-close $files or die "listing the files failed\n";
 exit($findings ? 1 : 0);

@@ -34,6 +34,8 @@ clean_tree() {
     printf '/* %s */\n#pragma once\n\nint base_answer(void);\n' "$spdx" >base/answer.h
     printf '/* %s */\n#include "base/answer.h"\n\nint base_answer(void)\n{\n    return 42;\n}\n' \
         "$spdx" >base/answer.c
+    printf '/* %s */\n#include "base/answer.h"\n\nint main(void)\n{\n    return base_answer();\n}\n' \
+        "$spdx" >appliance/main.c
     printf '#!/bin/bash\n# %s\necho "$1"\n' "$spdx" >tests/kit/say.sh
     printf '#!/bin/bash\n# %s\ntests/kit/say.sh 1..0\n' "$spdx" >tests/kit/kit.t
     # The link check wants a program to look at: any small one will do.
@@ -150,6 +152,15 @@ rejects dead 'tests/kit/lonely.sh:1: no script names' 'a script nobody names'
 spoil tests/kit/lonely.sh 'echo'
 echo 'see lonely.sh' >tests/README.md
 rejects dead 'tests/kit/lonely.sh:1' 'a script only prose names'
+
+accepts uncalled
+spoil base/answer.h 'int base_question(int answer);'
+echo 'int base_question(int answer) { return answer; } /* base_question(1) is for tests */' >>base/answer.c
+echo 'int main(void) { return base_question(1); }' >tests/unit/test-question.c
+rejects uncalled 'base/answer.h:5: nobody calls base_question' 'a function that only a test calls'
+echo 'int (*const table[])(int) = {base_question};' >appliance/x.c
+report=$(run_check uncalled)
+point $? 'uncalled accepts a function in a table'
 
 accepts format
 spoil base/answer.c 'int  two_spaces ;'
