@@ -111,6 +111,10 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(OBJECTS_landfall)
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(OBJECTS_landfall)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) $(FUZZ_LDFLAGS) -o $@ $^ $(LIBS_landfall)
 
+$(BUILD)/bench/%.so: bench/%.c
+	$(Q)mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -o $@ $< -lxxhash
+
 $(BUILD)/bench/%: $(BUILD)/bench/%.o
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_landfall-replicate)
 
@@ -189,8 +193,10 @@ format:
 	$(Q)git ls-files -co --exclude-standard '*.c' '*.h' | xargs -r clang-format -i
 
 # --- beyond tests -------------------------------------------------------------------------------
-bench: all $(BUILD)/bench/gendisk $(BUILD)/bench/measure
-	$(Q)$(TEST_ENVIRONMENT) bench/run.sh $(if $(QUICK),quick,full)
+# CASES names some of the cases: make bench CASES="full_copy live".
+CASES ?=
+bench: all kit $(addprefix $(BUILD)/bench/,gendisk measure no-hash.so)
+	$(Q)$(TEST_ENVIRONMENT) bench/run.sh $(if $(QUICK),quick,full) $(CASES)
 
 demo: deps
 	$(Q)$(MAKE) all kit

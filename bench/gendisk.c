@@ -2,9 +2,13 @@
 
 /* gendisk: the disks that the benchmarks copy. The same seed gives the same disk on every machine.
  *
- *   gendisk create FILE SIZE_MIB SEED    a sparse raw disk, half of it holes
+ *   gendisk used FILE SIZE_MIB SEED      a sparse raw disk, half of it holes
+ *   gendisk random FILE SIZE_MIB SEED    incompressible throughout
+ *   gendisk zero FILE SIZE_MIB SEED      written zeros, no holes
+ *   gendisk sparse FILE SIZE_MIB SEED    as used, with 1 run in 512 that is no hole
  *   gendisk mutate FILE PERMILLE SEED    rewrites that share of all 64 KiB blocks in place
  *   gendisk scatter SIZE_MIB COUNT SEED  prints COUNT different block offsets, ascending, in bytes
+ *   gendisk warm FILE                    reads what is no hole into the page cache
  *
  * A disk in use is neither all random nor all alike, and its free space is not one hole: runs of 1
  * to 16 MiB are chosen as 47% incompressible, 47% text-like and 6% written zeros of what is
@@ -94,7 +98,49 @@ static gboolean write_at(int fd, const guint8 *buffer, gsize length_bytes, guint
     return TRUE;
 }
 
-static gboolean create(int fd, guint64 size_bytes, guint64 seed)
+enum run_kind { RUN_HOLE, RUN_RANDOM, RUN_TEXT, RUN_ZERO };
+
+static enum run_kind choose_used(struct generator *generator)
+{
+    unsigned chance = (unsigned)(generator_next(generator) % 200);
+    return chance < 47 ? RUN_RANDOM : chance < 94 ? RUN_TEXT : chance < 100 ? RUN_ZERO : RUN_HOLE;
+}
+
+static enum run_kind choose_sparse(struct generator *generator)
+{
+    return generator_next(generator) % 512 == 0 ? RUN_RANDOM : RUN_HOLE;
+}
+
+static enum run_kind choose_random(struct generator *generator)
+{
+    (void)generator;
+    return RUN_RANDOM;
+}
+
+static enum run_kind choose_zero(struct generator *generator)
+{
+    (void)generator;
+    return RUN_ZERO;
+}
+
+typedef enum run_kind (*run_chooser)(struct generator *generator);
+
+static run_chooser find_chooser(const char *name)
+{
+    static const struct {
+        const char *name;
+        run_chooser choose;
+    } choosers[] = {{"used", choose_used},
+                    {"random", choose_random},
+                    {"zero", choose_zero},
+                    {"sparse", choose_sparse}};
+    for (gsize i = 0; i < G_N_ELEMENTS(choosers); i++)
+        if (g_str_equal(choosers[i].name, name))
+            return choosers[i].choose;
+    return NULL;
+}
+
+static gboolean create(int fd, run_chooser choose, guint64 size_bytes, guint64 seed)
 {
     struct generator generator;
     generator_seed(&generator, seed);
@@ -104,18 +150,36 @@ static gboolean create(int fd, guint64 size_bytes, guint64 seed)
     for (guint64 offset = 0; offset < size_bytes;) {
         guint64 length = (1 + generator_next(&generator) % RUN_MIB_MAX) * MIB;
         length = MIN(length, size_bytes - offset);
-        unsigned kind = (unsigned)(generator_next(&generator) % 200);
-        if (kind < 47)
+        enum run_kind kind = choose(&generator);
+        if (kind == RUN_RANDOM)
             fill_random(&generator, buffer, length);
-        else if (kind < 94)
+        else if (kind == RUN_TEXT)
             fill_text(&generator, buffer, length);
-        else
+        else if (kind == RUN_ZERO)
             memset(buffer, 0, length);
-        if (kind < 100 && !write_at(fd, buffer, length, offset))
+        if (kind != RUN_HOLE && !write_at(fd, buffer, length, offset))
             return FALSE;
         offset += length;
     }
     return TRUE;
+}
+
+static gboolean warm(int fd)
+{
+    g_autofree guint8 *buffer = g_malloc(MIB);
+    off_t end = 0;
+    for (;;) {
+        off_t offset = lseek(fd, end, SEEK_DATA);
+        if (offset < 0)
+            return errno == ENXIO; /* only holes from here on */
+        end = lseek(fd, offset, SEEK_HOLE);
+        while (offset < end) {
+            ssize_t got = pread(fd, buffer, MIN(MIB, (gsize)(end - offset)), offset);
+            if (got <= 0)
+                return FALSE;
+            offset += got;
+        }
+    }
 }
 
 /* Chooses count different blocks; the answer has one byte per block, 1 for chosen. */
@@ -178,29 +242,42 @@ static gboolean number(const char *text, guint64 maximum, guint64 *ret_value)
     return FALSE;
 }
 
+static int usage(void)
+{
+    fputs("usage: gendisk used|random|zero|sparse FILE SIZE_MIB SEED | mutate FILE PERMILLE SEED |"
+          " scatter SIZE_MIB COUNT SEED | warm FILE\n",
+          stderr);
+    return 2;
+}
+
+static int main_scatter(char **argv, guint64 seed)
+{
+    guint64 size_mib, count;
+    if (!number(argv[2], 1 << 24, &size_mib) || !number(argv[3], 1 << 24, &count))
+        return 2;
+    scatter(size_mib * MIB, count, seed);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
-    guint64 first, seed;
-    if (argc != 5 || !number(argv[4], G_MAXUINT64, &seed)) {
-        fputs("usage: gendisk create FILE SIZE_MIB SEED | mutate FILE PERMILLE SEED |"
-              " scatter SIZE_MIB COUNT SEED\n",
-              stderr);
+    gboolean warms = argc == 3 && g_str_equal(argv[1], "warm");
+    guint64 amount = 0, seed = 0;
+    if (!warms && (argc != 5 || !number(argv[4], G_MAXUINT64, &seed)))
+        return usage();
+    if (g_str_equal(argv[1], "scatter"))
+        return main_scatter(argv, seed);
+    run_chooser choose = find_chooser(argv[1]);
+    if (!warms && !choose && !g_str_equal(argv[1], "mutate"))
+        return usage();
+    if (!warms && !number(argv[3], choose ? 1 << 24 : 1000, &amount))
         return 2;
-    }
-    if (g_str_equal(argv[1], "scatter")) {
-        guint64 count;
-        if (!number(argv[2], 1 << 24, &first) || !number(argv[3], 1 << 24, &count))
-            return 2;
-        scatter(first * MIB, count, seed);
-        return 0;
-    }
-    gboolean creates = g_str_equal(argv[1], "create");
-    if ((!creates && !g_str_equal(argv[1], "mutate")) ||
-        !number(argv[3], creates ? 1 << 24 : 1000, &first))
-        return 2;
-    int fd = open(argv[2], O_RDWR | O_CLOEXEC | (creates ? O_CREAT : 0), 0644);
-    if (fd < 0 || !(creates ? create(fd, first * MIB, seed) : mutate(fd, first, seed)) ||
-        fsync(fd) < 0) {
+    int flags = warms ? O_RDONLY : choose ? O_RDWR | O_CREAT : O_RDWR;
+    int fd = open(argv[2], flags | O_CLOEXEC, 0644);
+    gboolean ok = fd >= 0 && (warms    ? warm(fd)
+                              : choose ? create(fd, choose, amount * MIB, seed)
+                                       : mutate(fd, amount, seed));
+    if (!ok || (!warms && fsync(fd) < 0)) {
         fprintf(stderr, "gendisk: %s: %s\n", argv[2], g_strerror(errno));
         return 1;
     }

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-# What the cases of the benchmark share: servers, one measured run, interleaved rounds. Sourced by
-# run.sh, which sets work (scratch folder), results (TSV), rounds and size_mib.
+# What the cases of the benchmark share: servers, one measured run, interleaved rounds, tuning.
+# Sourced by run.sh and live.sh with work (scratch folder), results (folder of the tables), rounds
+# and warm_mib set. The tables, tab-separated:
+#   runs.tsv   case, source, tool, round, figure, value; "failed" is a figure too
+#   sizes.tsv  case, source, GiB of data
+#   notes.tsv  case, source, a sentence about this group
 
 # --- servers ------------------------------------------------------------------------------------
 server_pid=
+served=
 socket=$work/nbd.sock
 
 stop_server() {
@@ -20,7 +25,7 @@ serve() {
     shift
     setpriv --pdeathsig TERM "$@" 2>"$work/server.log" &
     pid=$!
-    for tries in {1..200}; do
+    for tries in {1..500}; do
         [ -s "$pid_file" ] && return 0
         sleep 0.02
     done
@@ -50,42 +55,103 @@ start_server() {
 
 # --- measured runs ------------------------------------------------------------------------------
 failures=0
+case='' source=''
 
 # allocated_gib FILE: what of it is not a hole, the data that a reader must move.
 allocated_gib() {
-    du -B 1 "$1" | awk '{printf "%.3f", $1 / 1024 / 1024 / 1024}'
+    du -B 1 "$1" | awk '{printf "%.4f", $1 / 1024 / 1024 / 1024}'
 }
 
-# run_one ROUND TOOL: prepares, runs tool_TOOL measured, records. Round 0 warms up and is dropped.
-# What a tool writes goes to $work/out; before_TOOL, where there is one, restores what it changes.
-run_one() {
-    local round=$1 tool=$2 line
-    declare -F "before_$tool" >/dev/null && "before_$tool"
+# record TOOL ROUND: figures, a name and a value a line, from standard input.
+record() {
+    local figure value
+    while IFS=$'\t' read -r figure value; do
+        printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$case" "$source" "$1" "$2" "$figure" "$value"
+    done >>"$results/runs.tsv"
+}
+
+# prepare_run TOOL: the same start for every run: what the tool changes is as before, nothing is
+# waiting to be written, the source is in the page cache. Sets command, and events for a tool with
+# events_TOOL, whose output is JSON lines to take figures from.
+prepare_run() {
+    ! declare -F "before_$1" >/dev/null || "before_$1"
+    "command_$1"
+    events=()
+    ! declare -F "events_$1" >/dev/null || events=(--events "$work/events")
     sync -f "$work"
-    cat "$served" >/dev/null
-    "command_$tool"
-    if line=$(measure --warm-mib "$warm_mib" ${server_pid:+--server "$server_pid"} -- \
-        "${command[@]}" 2>"$work/log"); then
-        [ "$round" = 0 ] || printf '%s\t%s\t%s\t%s\t%s\n' "$case" "$source" "$tool" "$round" "$line" \
-            >>"$results"
+    [ -z "$served" ] || gendisk warm "$served"
+}
+
+measured() {
+    measure --warm-mib "$warm_mib" ${server_pid:+--server "$server_pid"} "${events[@]}" -- \
+        "${command[@]}" 2>"$work/log"
+}
+
+# run_one ROUND TOOL: prepares, runs command_TOOL measured, records. Round 0 warms up and is dropped.
+run_one() {
+    local round=$1 tool=$2 figures
+    prepare_run "$tool"
+    if figures=$(measured); then
+        [ ${#events[@]} = 0 ] || figures+=$'\n'$("$bench/events.pl" "$work/events")
+        [ "$round" = 0 ] || record "$tool" "$round" <<<"$figures"
     else
         echo "FAILED: $case, $source, $tool: ${command[*]}" >&2
         tail -n 5 "$work/log" >&2
-        printf '%s\t%s\t%s\t%s\tfailed\n' "$case" "$source" "$tool" "$round" >>"$results"
+        record "$tool" "$round" <<<"failed"
         failures=$((failures + 1))
     fi
 }
 
-# interleave CASE SOURCE GIB TOOL…: A B C, A B C, …: what drifts on the machine hits all alike.
-interleave() {
+# begin_group CASE SOURCE GIB
+begin_group() {
     case=$1 source=$2
-    printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$work/sizes.tsv"
-    shift 3
+    printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$results/sizes.tsv"
     echo "$case, $source" >&2
+}
+
+# interleave TOOL…: A B C, A B C, …: what drifts on the machine hits all alike.
+interleave() {
     local round tool
     for round in $(seq 0 "$rounds"); do
         for tool in "$@"; do run_one "$round" "$tool"; done
     done
+}
+
+# For tools that all take a fraction of a second, of which one run says little, and write little.
+interleave_short() {
+    rounds=$((rounds * 3)) warm_mib=128 interleave "$@"
+}
+
+# --- tuning -------------------------------------------------------------------------------------
+declare -A tuned=()
+
+# tune TOOL OPTIONS…: a peer is compared at its best: runs the tool with each string of options, in
+# turn, tuning_turns times, and leaves those of the fastest run in tuned[TOOL] for command_TOOL.
+tune() {
+    local tool=$1 options figures wall best='' best_wall='' turn
+    shift
+    for turn in $(seq "$tuning_turns"); do
+        for options; do
+            tuned[$tool]=$options
+            prepare_run "$tool"
+            figures=$(measured) || die "tuning $tool '$options' failed: $(tail -n 3 "$work/log")"
+            wall=$(awk '$1 == "wall" {print $2}' <<<"$figures")
+            if [ -z "$best_wall" ] || awk "BEGIN {exit !($wall < $best_wall)}"; then
+                best=$options best_wall=$wall
+            fi
+        done
+    done
+    tuned[$tool]=$best
+    note "$tool runs with ${best:-its defaults}, the fastest of $# settings tried."
+}
+
+# use_settings TOOL: those of tuned[TOOL] as words in settings.
+use_settings() {
+    read -ra settings <<<"${tuned[$1]}"
+}
+
+note() {
+    printf '%s\t%s\t%s\n' "$case" "$source" "$*" >>"$results/notes.tsv"
 }
 
 # --- Landfall's store ---------------------------------------------------------------------------
@@ -100,7 +166,7 @@ restore_store() {
     rm -rf "$work/store"
     mkdir -p "$work/store"
     (cd "$work/saved" && find . -name base.raw -prune -o -print0 |
-        tar --null --no-recursion -T - -cf -) | tar -C "$work/store" -xf -
+        tar --null --no-recursion -T - -cSf -) | tar -C "$work/store" -xf -
     (cd "$work/saved" && find . -name base.raw -exec ln {} "$work/store/"{} \;)
 }
 check_base() {
@@ -111,9 +177,12 @@ check_base() {
 # check_replica FORMAT FILE: the newest layer holds what the source does. A benchmark of a tool that
 # does something else measures nothing.
 check_replica() {
-    local layers=("$work"/store/*/disks/vda/*.qcow2) newest format=qcow2
-    newest=${layers[-1]}
-    [ -f "$newest" ] || { newest=$(echo "$work"/store/*/disks/vda/base.raw) format=raw; }
-    qemu-img compare -q -f "$1" -F "$format" "$2" "$newest" ||
-        die "$case, $source: the replica differs from the source"
+    local disk layers newest format=qcow2
+    for disk in "$work"/store/*/disks/*; do
+        layers=("$disk"/*.qcow2)
+        newest=${layers[-1]}
+        [ -f "$newest" ] || newest=$disk/base.raw format=raw
+        qemu-img compare -q -f "$1" -F "$format" "$2" "$newest" ||
+            die "$case, $source: the replica differs from the source"
+    done
 }

@@ -2,11 +2,14 @@
 
 /* measure: runs one command and says what it cost.
  *
- *   measure [--warm-mib N] [--server PID]… -- COMMAND [ARGUMENT]…
+ *   measure [--warm-mib N] [--server PID]… [--events FILE] -- COMMAND [ARGUMENT]…
  *
- * Prints one line, tab-separated: wall s, user s, system s, peak resident MiB, CPU s that the
- * servers used meanwhile. The command's own standard output goes to standard error. Exits as the
- * command did.
+ * Prints one figure a line, its name and its value with a tab between: wall (s), cpu (s, user and
+ * system, of the command and its children), peak (resident MiB of the largest process), server
+ * (CPU s that the servers used meanwhile). Exits as the command did.
+ *
+ * The command's own standard output goes to standard error, or, with --events, to a file: each line
+ * after the second at which it came.
  *
  * --warm-mib touches and frees that much memory first. On a virtual machine that reports free pages
  * to its host, memory that lay free for some seconds must be fetched back page by page, and whoever
@@ -16,6 +19,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -71,15 +75,47 @@ static double seconds(struct timeval time)
 
 /* vfork, because a forked child starts with the parent's resident set and the kernel counts it into
  * the child's peak. */
-static pid_t start(char **command)
+static pid_t start(char **command, int output_fd)
 {
     pid_t child = vfork();
     if (child == 0) {
-        dup2(STDERR_FILENO, STDOUT_FILENO);
+        dup2(output_fd, STDOUT_FILENO);
         execvp(command[0], command);
         _exit(127);
     }
     return child;
+}
+
+/* Until the last process that has the pipe is gone. */
+static gboolean note_events(int pipe_fd, const char *path, gint64 start_us)
+{
+    FILE *pipe = fdopen(pipe_fd, "r");
+    FILE *file = fopen(path, "we");
+    char *line = NULL;
+    size_t size = 0;
+    gboolean ok = pipe && file;
+    while (ok && getline(&line, &size, pipe) > 0)
+        ok = fprintf(file, "%.4f\t%s", (double)(g_get_monotonic_time() - start_us) / 1e6, line) > 0;
+    free(line);
+    if (pipe)
+        fclose(pipe);
+    return file && fclose(file) == 0 && ok;
+}
+
+/* Runs the command to its end. */
+static gboolean run(char **command, const char *events, gint64 start_us, int *ret_status,
+                    struct rusage *ret_usage)
+{
+    int ends[2] = {-1, STDERR_FILENO};
+    if (events && pipe2(ends, O_CLOEXEC) < 0)
+        return FALSE;
+    pid_t child = start(command, ends[1]);
+    gboolean ok = TRUE;
+    if (events) {
+        close(ends[1]);
+        ok = note_events(ends[0], events, start_us);
+    }
+    return child > 0 && wait4(child, ret_status, 0, ret_usage) == child && ok;
 }
 
 static int collect_servers(char **texts, GArray *servers)
@@ -97,11 +133,13 @@ static int collect_servers(char **texts, GArray *servers)
 int main(int argc, char **argv)
 {
     int warm_mib = 0;
+    g_autofree char *events = NULL;
     g_auto(GStrv) server_texts = NULL;
     g_auto(GStrv) command = NULL;
     const GOptionEntry entries[] = {
         {"warm-mib", 0, 0, G_OPTION_ARG_INT, &warm_mib, "memory to touch first", "N"},
         {"server", 0, 0, G_OPTION_ARG_STRING_ARRAY, &server_texts, "a server's process", "PID"},
+        {"events", 0, 0, G_OPTION_ARG_FILENAME, &events, "where its output goes, timed", "FILE"},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &command, NULL, "COMMAND…"},
         {NULL},
     };
@@ -119,16 +157,15 @@ int main(int argc, char **argv)
 
     double servers_before_s = servers_cpu_s(servers);
     gint64 start_us = g_get_monotonic_time();
-    pid_t child = start(command);
     int status = 0;
     struct rusage usage;
-    if (child < 0 || wait4(child, &status, 0, &usage) != child) {
+    if (!run(command, events, start_us, &status, &usage)) {
         fprintf(stderr, "measure: %s: %s\n", command[0], g_strerror(errno));
         return 1;
     }
     double wall_s = (double)(g_get_monotonic_time() - start_us) / 1e6;
-    printf("%.4f\t%.3f\t%.3f\t%.1f\t%.2f\n", wall_s, seconds(usage.ru_utime),
-           seconds(usage.ru_stime), (double)usage.ru_maxrss / 1024,
+    printf("wall\t%.4f\ncpu\t%.3f\npeak\t%.1f\nserver\t%.2f\n", wall_s,
+           seconds(usage.ru_utime) + seconds(usage.ru_stime), (double)usage.ru_maxrss / 1024,
            servers_cpu_s(servers) - servers_before_s);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }

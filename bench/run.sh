@@ -1,88 +1,111 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # run.sh quick|full [CASE…]: Landfall against its peers, on the same disks in the same minutes.
-# Needs the programs in PATH, as `make bench` sets it. Writes the table and the chart to
-# $LANDFALL_BUILD/bench; BENCH_WORK names another scratch folder (on the file system to measure),
-# BENCH_KEEP=1 keeps its disks for the next run. README.md says what the numbers mean.
+# Needs the programs in PATH, as `make bench` sets it. README.md says what the numbers mean and
+# lists the variables that change what is run.
 set -u
 set -o pipefail
 bench=$(cd "$(dirname "$0")" && pwd)
 mode=${1:-quick}
 shift
-cases=("${@:-}")
+cases=("$@")
+all_cases=(full_copy hash_scan contents hashing bitmap size listing tls parallel live)
 case $mode in
 quick)
-    size_mib=1024 rounds=3 dirty_blocks=256 kinds=(nbdkit qemu-qcow2)
-    some=(full_copy hash_scan bitmap size)
+    size_mib=${BENCH_MIB:-512} rounds=${BENCH_ROUNDS:-3} tuning_turns=1 kinds=(nbdkit qemu-qcow2)
+    some=(full_copy hash_scan bitmap size listing tls parallel live)
     ;;
 full)
-    size_mib=8192 rounds=${BENCH_ROUNDS:-5} dirty_blocks=1024 kinds=(nbdkit qemu-raw qemu-qcow2)
-    some=(full_copy hash_scan bitmap size tls parallel)
+    size_mib=${BENCH_MIB:-8192} rounds=${BENCH_ROUNDS:-7} tuning_turns=2 kinds=(nbdkit qemu-raw qemu-qcow2)
+    some=("${all_cases[@]}")
     ;;
 *)
-    echo 'usage: run.sh quick|full [full_copy|hash_scan|bitmap|size|tls|parallel]…' >&2
+    echo "usage: run.sh quick|full [CASE]…, with the cases: ${all_cases[*]}" >&2
     exit 2
     ;;
 esac
-[ -n "${cases[0]}" ] || cases=("${some[@]}")
+[ ${#cases[@]} -gt 0 ] || cases=("${some[@]}")
+# 64 MiB changed where the disk is large enough, and ten disks that are an eighth of it.
+dirty_blocks=$((size_mib >= 4096 ? 1024 : size_mib / 4))
+parallel_mib=$((size_mib / 8 < 512 ? 512 : size_mib / 8))
 
 die() {
     echo "bench: $*" >&2
     exit 1
 }
 PATH=$LANDFALL_BUILD/bench:$PATH
-out=$LANDFALL_BUILD/bench
-work=${BENCH_WORK:-$out/work}/$mode
-results=$work/results.tsv
+results=$LANDFALL_BUILD/bench/$mode
+work=${BENCH_WORK:-$LANDFALL_BUILD/bench/work}/$mode
 # What a run writes, and some more: see measure.c.
-warm_mib=$((size_mib / 2 + 256))
+warm_mib=$((size_mib / 2 + 64))
 plain_pid=
 
-mkdir -p "$work" || die "cannot create $work"
-needed_mib=$((size_mib * 3))
+rm -rf "$results"
+mkdir -p "$work" "$results" || die "cannot create $work"
+needed_mib=$((size_mib * 3 + 4096))
 free_mib=$(df -BM --output=avail "$work" | tail -n 1 | tr -dc 0-9)
 [ "$free_mib" -ge "$needed_mib" ] || die "$work: $free_mib MiB free, $needed_mib needed"
 
 . "$bench/kit.sh"
-. "$bench/cases.sh"
+. "$bench/copy.sh"
+. "$bench/delta.sh"
 
 clean_up() {
     stop_server
     [ -z "$plain_pid" ] || kill "$plain_pid" 2>/dev/null
     rm -f "$work"/*.sock "$work"/*.pid
     if [ -n "${BENCH_KEEP:-}" ]; then
-        rm -rf "$work"/{store,saved,saved-*,sized-*,out,log,rsync-copy,dirty.qcow2}
+        find "$work" -mindepth 1 -maxdepth 1 ! -name 'base.*' ! -name 'changed.*' \
+            ! -name disks-made -exec rm -rf {} +
     else
         rm -rf "$work"
     fi
 }
 trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 rm -f "$work"/*.sock "$work"/*.pid
 
-rm -f "$results" "$work/sizes.tsv"
-if [ ! -f "$work/disks-made" ]; then
+case_live() {
+    [ "$(id -u)" = 0 ] || {
+        echo 'live: left out, only root can start a private libvirt' >&2
+        return 0
+    }
+    work=$work results=$results rounds=$rounds warm_mib=$warm_mib "$bench/live.sh" ||
+        die 'the live case failed'
+}
+
+made="$size_mib MiB"
+if [ "$(cat "$work/disks-made" 2>/dev/null)" != "$made" ]; then
     echo 'making the disks' >&2
-    gendisk create "$work/base.raw" "$size_mib" 1 || die 'gendisk failed'
-    cp --sparse=always "$work/base.raw" "$work/changed.raw" || die 'no room for the changed disk'
+    gendisk used "$work/base.raw" "$size_mib" 1 || die 'gendisk failed'
+    cp --sparse=auto "$work/base.raw" "$work/changed.raw" || die 'no room for the changed disk'
     gendisk mutate "$work/changed.raw" 20 7 || die 'gendisk failed'
     for disk in base changed; do
         qemu-img convert -f raw -O qcow2 "$work/$disk.raw" "$work/$disk.qcow2" || die 'qemu-img failed'
     done
-    touch "$work/disks-made"
+    echo "$made" >"$work/disks-made"
 fi
 
 for name in "${cases[@]}"; do
     declare -F "case_$name" >/dev/null || die "no case $name"
+done
+load=$(cut -d ' ' -f 1-3 /proc/loadavg)
+for name in "${cases[@]}"; do
     "case_$name"
 done
 
-[ -s "$results" ] || die 'nothing was measured'
-"$bench/report.pl" "$mode" "$size_mib" "$rounds" "$results" "$work/sizes.tsv" "$bench/targets.tsv" \
-    "$out/$mode.dat" >"$out/$mode.md" || die 'the report failed'
-cat "$out/$mode.md"
-# A case without a peer has no bar.
-if [ -s "$out/$mode.dat" ]; then
-    gnuplot -c "$bench/chart.gp" "$out/$mode.dat" "$out/$mode.svg" || die 'gnuplot failed'
+[ -s "$results/runs.tsv" ] || die 'nothing was measured'
+# Status 100 says that a required figure was missed.
+missed=0
+"$bench/report.pl" "$results" "$bench/targets.tsv" \
+    "$mode: disk of $size_mib MiB, $rounds rounds, load average before the run $load" || missed=$?
+[ "$missed" = 0 ] || [ "$missed" = 100 ] || die 'the report failed'
+cat "$results/report.md"
+if [ -s "$results/chart.dat" ]; then
+    gnuplot -c "$bench/chart.gp" "$results/chart.dat" "$results/chart.svg" \
+        "$(wc -l <"$results/chart.dat")" || die 'gnuplot failed'
 fi
-echo "written to $out" >&2
+echo "written to $results" >&2
 [ "$failures" = 0 ] || die "$failures runs failed"
+[ "$missed" = 0 ] || [ -z "${BENCH_GATE:-}" ] || die 'a required figure was missed'
