@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gstdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -95,12 +96,21 @@ static gboolean store_create_locked(const char *path, const char *file, GError *
     return store_file_create(file, error);
 }
 
+/* The folder's own name lasts before there is something in it to lose. A folder above that cannot
+ * be read was not made for this store: the store's is older than this cycle. */
+static gboolean store_folder_make(const char *path, GError **error)
+{
+    g_autofree char *above = g_path_get_dirname(path);
+    return store_folder_create(path, error) &&
+           (g_access(above, R_OK) != 0 || store_folder_sync(above, error));
+}
+
 /* Several first cycles may start at once: the folder itself is the lock. */
 static gboolean store_create(const char *path, const char *file, GError **error)
 {
     gboolean ok = FALSE;
-    int fd = store_folder_create(path, error) ? store_file_open(path, O_RDONLY | O_DIRECTORY, error)
-                                              : -1;
+    int fd =
+        store_folder_make(path, error) ? store_file_open(path, O_RDONLY | O_DIRECTORY, error) : -1;
     if (fd < 0)
         return FALSE;
     if (store_file_lock(fd, FALSE, LOCK_WAIT_MS))
