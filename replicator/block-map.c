@@ -351,7 +351,9 @@ gboolean block_map_resize(struct block_map *map, guint64 disk_bytes, GError **er
         !store_file_punch(map->fd, map->path, page_hash_offset(new_pages),
                           (old_pages - new_pages) * sizeof(struct block_hash), error))
         return FALSE;
-    if (!store_file_truncate(map->fd, map->path, map_file_bytes(disk_bytes), error))
+    /* The header may not speak for a size that the file could lose again. */
+    if (!store_file_truncate(map->fd, map->path, map_file_bytes(disk_bytes), error) ||
+        (new_pages < old_pages && !store_file_sync_size(map->fd, map->path, error)))
         return FALSE;
     map->disk_bytes = disk_bytes;
     return TRUE;

@@ -254,9 +254,7 @@ static gboolean finish_base(struct replica *replica, guint64 *ret_bytes, GError 
     /* The last block was padded up to the alignment of direct writes. */
     if (!store_file_truncate(replica->fd, replica->path, replica->disk_bytes, error))
         return FALSE;
-    if (fsync(replica->fd) < 0) {
-        landfall_error_set_errno(error, LANDFALL_ERROR_REPLICA, errno, NULL, "cannot sync %s",
-                                 replica->path);
+    if (!store_file_sync_size(replica->fd, replica->path, error)) {
         /* What the page cache still holds may not be on the disk: nothing can be resumed from. */
         unlink(replica->path);
         return FALSE;

@@ -114,12 +114,19 @@ gboolean store_file_sync(int fd, const char *name, GError **error)
     return TRUE;
 }
 
+gboolean store_file_sync_size(int fd, const char *name, GError **error)
+{
+    if (fsync(fd) < 0)
+        return failed(error, "sync", name);
+    return TRUE;
+}
+
 gboolean store_folder_sync(const char *path, GError **error)
 {
     int fd = store_file_open(path, O_RDONLY | O_DIRECTORY, error);
     if (fd < 0)
         return FALSE;
-    gboolean ok = fsync(fd) == 0 || failed(error, "sync", path);
+    gboolean ok = store_file_sync_size(fd, path, error);
     close(fd);
     return ok;
 }

@@ -23,8 +23,11 @@ gboolean store_file_size(int fd, const char *name, guint64 *ret_bytes, GError **
 gboolean store_file_punch(int fd, const char *name, guint64 offset_bytes, guint64 length_bytes,
                           GError **error);
 
-/* Makes the content durable. */
+/* Makes the content durable, and a size that has grown. */
 gboolean store_file_sync(int fd, const char *name, GError **error);
+
+/* The same for a file that was made smaller: nobody promises that fdatasync makes that last. */
+gboolean store_file_sync_size(int fd, const char *name, GError **error);
 
 /* Makes the names in the folder durable. */
 gboolean store_folder_sync(const char *path, GError **error);

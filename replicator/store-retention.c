@@ -208,11 +208,7 @@ static gboolean copy_layer(const char *folder, const char *name, const gint *can
              block = layer_next_present(layer, block + 1))
             ok = !is_cancelled(cancelled, error) &&
                  copy_block(layer, block, fd, base, buffer, error);
-        if (ok && fsync(fd) < 0) { /* not fdatasync: a smaller size must last, too */
-            landfall_error_set_errno(error, LANDFALL_ERROR_REPLICA, errno, NULL, "cannot sync %s",
-                                     base);
-            ok = FALSE;
-        }
+        ok = ok && store_file_sync_size(fd, base, error);
     }
     if (fd >= 0)
         close(fd);
