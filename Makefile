@@ -69,10 +69,11 @@ OBJECTS_landfall := $(OBJECTS_replicate) $(call room_objects,snapshot) $(call ro
 
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/test-*.c)))
 FUZZ_TESTS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/fuzz/fuzz-*.c)))
+CRASH_TESTS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/crash/test-*.c)))
 SCRIPT_TESTS := $(sort $(wildcard tests/*/*.t))
 # Programs that scripts run, such as a holder of a snapshot; tests/guest has rules of its own.
-TEST_HELPERS := $(patsubst %.c,$(BUILD)/%,$(filter-out tests/unit/% tests/fuzz/% tests/guest/%,\
-                  $(sort $(wildcard tests/*/*.c))))
+TEST_HELPERS := $(patsubst %.c,$(BUILD)/%,$(filter-out tests/unit/% tests/fuzz/% tests/crash/% \
+                  tests/guest/%,$(sort $(wildcard tests/*/*.c))))
 MAN_PAGES := $(patsubst doc/%.scd,$(BUILD)/doc/%,$(sort $(wildcard doc/*.scd)))
 COMPLETIONS := $(wildcard doc/completion/* appliance/completion/*)
 
@@ -115,6 +116,15 @@ $(BUILD)/bench/%.so: bench/%.c
 	$(Q)mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -o $@ $< -lxxhash
 
+# The crash tests stand between the rooms and the kernel, and keep what they do on a disk's behalf.
+CRASH_PARTS := disk-log disk-build file-layer source truth rig
+CRASH_WRAPPED := open64 close pwrite64 ftruncate64 fallocate64 fsync fdatasync rename unlink mkdir \
+                 rmdir io_uring_submit io_uring_submit_and_wait
+$(CRASH_TESTS): $(BUILD)/%: $(BUILD)/%.o $(CRASH_PARTS:%=$(BUILD)/tests/crash/%.o) \
+                            $(OBJECTS_replicate)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) $(CRASH_WRAPPED:%=-Wl,--wrap=%) -o $@ $^ \
+	    $(LIBS_landfall-replicate)
+
 $(BUILD)/bench/%: $(BUILD)/bench/%.o
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_landfall-replicate)
 
@@ -138,7 +148,7 @@ deps:
 # --- tests --------------------------------------------------------------------------------------
 # One prove over everything, so that there is one summary. System tests first: they are the slow
 # ones, and the unit tests fill the gaps.
-SUITE := $(SCRIPT_TESTS) $(UNIT_TESTS) $(FUZZ_TESTS)
+SUITE := $(SCRIPT_TESTS) $(CRASH_TESTS) $(UNIT_TESTS) $(FUZZ_TESTS)
 chosen = $(foreach test,$(1),$(if $(or $(if $(T),,all),$(findstring $(T),$(test))),$(test)))
 TEST_ENVIRONMENT = LANDFALL_BUILD=$(abspath $(BUILD)) PATH=$(abspath $(BUILD)):$$PATH
 prove = $(TEST_ENVIRONMENT) $(PROVE_WRAPPER) prove --timer -j$(TEST_JOBS) --exec tests/run-test \
@@ -152,7 +162,7 @@ test: tests-built
 	$(Q)$(call prove,$(call chosen,$(SUITE)))
 
 check-long: tests-built
-	$(Q)LANDFALL_LONG=1 $(call prove,$(call chosen,$(SCRIPT_TESTS)))
+	$(Q)LANDFALL_LONG=1 $(call prove,$(call chosen,$(SCRIPT_TESTS) $(CRASH_TESTS)))
 
 MEMCHECK := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
             --suppressions=/usr/share/glib-2.0/valgrind/glib.supp

@@ -30,7 +30,7 @@ while IFS= read -r file; do
         folders=${file//[!\/]/}
         [ ${#folders} -le 2 ] || finding "$file:1: two folders deep, so not built: move it up"
         ;;
-    tests/unit/test-*.c | tests/fuzz/fuzz-*.c) ;;
+    tests/unit/test-*.c | tests/fuzz/fuzz-*.c | tests/crash/test-*.c) ;;
     *.c)
         run_elsewhere "${name%.c}" "$file" || finding "$file:1: nothing builds this: name it or remove it"
         ;;
