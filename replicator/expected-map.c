@@ -9,7 +9,8 @@
 
 struct expected_map {
     struct block_map *map;
-    guint64 disk_bytes_max;         /* of the map and of the journals that it may have in part */
+    guint64 disk_bytes_max; /* of the map and of the journals that it may have in part */
+    guint64 page_end; /* such a journal may have cut off the file here; it knows what was behind */
     struct block_hash *page_hashes; /* as in the file */
     guint64 page_count;
     GHashTable *differing; /* block number → struct block_hash, both owned by the table */
@@ -50,8 +51,10 @@ static gboolean take_journal(struct expected_map *map, const struct store_machin
     if (!journal)
         return FALSE;
     lay_over(map, journal, undo);
-    if (number > block_map_generation(map->map))
+    if (number > block_map_generation(map->map)) {
         map->disk_bytes_max = MAX(map->disk_bytes_max, journal->disk_bytes);
+        map->page_end = MIN(map->page_end, block_map_page_count(journal->disk_bytes));
+    }
     map_journal_free(journal);
     return TRUE;
 }
@@ -103,6 +106,7 @@ struct expected_map *expected_map_open(const struct store_machine *machine,
     struct expected_map *map = g_new0(struct expected_map, 1);
     map->map = file;
     map->disk_bytes_max = block_map_disk_bytes(file);
+    map->page_end = G_MAXUINT64;
     map->differing = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
     if (belongs(file, disk, error) && take_journals(map, machine, disk, error) &&
         block_map_check_unused(file, map->disk_bytes_max, error) &&
@@ -119,7 +123,9 @@ gboolean expected_map_page(const struct expected_map *map, guint64 page,
     static const struct block_hash zero;
     guint64 first = page * MAP_PAGE_BLOCKS;
     gboolean changed = FALSE;
-    if (!block_map_read(map->map, first, MAP_PAGE_BLOCKS, ret_hashes, error))
+    memset(ret_hashes, 0, MAP_PAGE_BLOCKS * sizeof *ret_hashes);
+    if (page < map->page_end &&
+        !block_map_read(map->map, first, MAP_PAGE_BLOCKS, ret_hashes, error))
         return FALSE;
     for (guint64 i = 0; i < MAP_PAGE_BLOCKS; i++) {
         guint64 block = first + i;
