@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define PIECE_BYTES 4096u
+
 struct layer_writer {
     char *path;            /* set once */
     int fd;                /* set once */
@@ -65,6 +67,21 @@ static gboolean write_cluster(struct layer_writer *writer, const void *data, gui
     return TRUE;
 }
 
+/* As write_cluster, but leaves holes for pieces of zeros: the table of a few scattered blocks is
+ * one entry and 64 KiB of nothing, and there is one for each 512 MiB of disk. The file is new, so a
+ * hole reads as zeros. */
+static gboolean write_sparse_cluster(struct layer_writer *writer, const guint8 *data,
+                                     guint64 *ret_offset, GError **error)
+{
+    guint64 offset = layer_writer_allocate(writer, 1);
+    for (gsize at = 0; at < LAYER_CLUSTER_BYTES; at += PIECE_BYTES)
+        if (!bytes_are_zero(data + at, PIECE_BYTES) &&
+            !store_file_write(writer->fd, writer->path, data + at, PIECE_BYTES, offset + at, error))
+            return FALSE;
+    *ret_offset = offset;
+    return TRUE;
+}
+
 static guint64 l2_entry(const struct block_change *change)
 {
     return GUINT64_TO_BE(change->layer_offset ? change->layer_offset | LAYER_COPIED : LAYER_ZERO);
@@ -86,7 +103,7 @@ static gboolean write_l2_tables(struct layer_writer *writer, const GArray *chang
             g_assert(l2[change->block % LAYER_TABLE_ENTRIES] == 0);
             l2[change->block % LAYER_TABLE_ENTRIES] = l2_entry(change);
         }
-        if (!write_cluster(writer, l2, &offset, error))
+        if (!write_sparse_cluster(writer, (const guint8 *)l2, &offset, error))
             return FALSE;
         l1[table] = GUINT64_TO_BE(offset | LAYER_COPIED);
     }
@@ -169,9 +186,8 @@ gboolean layer_writer_finish(struct layer_writer *writer, const GArray *changes,
         !write_refcounts(writer, &header, error))
         return FALSE;
     guint64 file_bytes = writer->cluster_count * LAYER_CLUSTER_BYTES;
-    /* The data are durable before the header makes a qcow2 of the file. */
-    if (!store_file_sync(writer->fd, writer->path, error) ||
-        !write_header(writer, &header, error) || !store_file_sync(writer->fd, writer->path, error))
+    /* One sync for all: nothing looks into the file before a manifest names it. */
+    if (!write_header(writer, &header, error) || !store_file_sync(writer->fd, writer->path, error))
         return FALSE;
     *ret_file_bytes = file_bytes;
     return TRUE;
