@@ -19,6 +19,29 @@ static gboolean record_change(struct lane_compare *compare, const struct block_c
     return TRUE;
 }
 
+/* The same for n neighbours that hold data now. */
+static gboolean record_run(struct lane_compare *compare, guint64 block, guint n,
+                           guint64 layer_offset, const struct block_hash *before,
+                           const struct block_hash *after, GError **error)
+{
+    struct lane_job *job = compare->job;
+    if (job->in_place) {
+        lane_count(&job->counters->changed_blocks, n);
+        return block_map_write(job->map, block, n, after, error);
+    }
+    for (guint i = 0; i < n; i++) {
+        struct block_change change = {
+            .block = block + i,
+            .layer_offset = layer_offset ? layer_offset + (guint64)i * BLOCK_BYTES : 0,
+            .before = before[i],
+            .after = after[i],
+        };
+        if (!record_change(compare, &change, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean make_zero(struct lane_compare *compare, guint64 block,
                           const struct block_hash *before, GError **error)
 {
@@ -66,17 +89,8 @@ static gboolean queue_run(struct lane_compare *compare, struct lane_slot *slot, 
     slot->writes_in_flight++;
     compare->writes_in_flight++;
     lane_count(&job->counters->sent_bytes, length);
-    for (guint i = 0; i < n; i++) {
-        struct block_change change = {
-            .block = offset / BLOCK_BYTES + i,
-            .layer_offset = layer_offset ? layer_offset + (guint64)i * BLOCK_BYTES : 0,
-            .before = before[first + i],
-            .after = after[first + i],
-        };
-        if (!record_change(compare, &change, error))
-            return FALSE;
-    }
-    return TRUE;
+    return record_run(compare, offset / BLOCK_BYTES, n, layer_offset, before + first, after + first,
+                      error);
 }
 
 gboolean lane_compare_data(struct lane_compare *compare, struct lane_slot *slot, GError **error)
