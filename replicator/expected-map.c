@@ -84,12 +84,14 @@ static gboolean take_journals(struct expected_map *map, const struct store_machi
     return newest > block_map_generation(map->map) || block_map_check(map->map, error);
 }
 
-/* A whole map under another's name. */
-static gboolean belongs(const struct block_map *map, const struct manifest_disk *disk,
-                        GError **error)
+/* A whole map under another's name. Its size is that of its generation unless a journal waits. */
+static gboolean belongs(const struct block_map *map, const struct store_machine *machine,
+                        const struct manifest_disk *disk, GError **error)
 {
-    if (block_map_seed(map) == disk->seed && (block_map_generation(map) != disk->generation ||
-                                              block_map_disk_bytes(map) == disk->size_bytes))
+    guint64 there = block_map_generation(map);
+    if (block_map_seed(map) == disk->seed &&
+        (there != disk->generation || block_map_disk_bytes(map) == disk->size_bytes ||
+         newest_generation(machine, disk->name, map) > there))
         return TRUE;
     landfall_error_set(error, LANDFALL_ERROR_CORRUPT, block_map_rebuild_hint(),
                        "block map %s is that of another disk", block_map_path(map));
@@ -108,7 +110,7 @@ struct expected_map *expected_map_open(const struct store_machine *machine,
     map->disk_bytes_max = block_map_disk_bytes(file);
     map->page_end = G_MAXUINT64;
     map->differing = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
-    if (belongs(file, disk, error) && take_journals(map, machine, disk, error) &&
+    if (belongs(file, machine, disk, error) && take_journals(map, machine, disk, error) &&
         block_map_check_unused(file, map->disk_bytes_max, error) &&
         (map->page_hashes = block_map_load_page_hashes(file, &map->page_count, error)))
         return map;
