@@ -111,7 +111,7 @@ static GArray *ask_allocation(const struct nbd_source *source, const GArray *ran
             g_array_append_val(status, extent);
         }
     }
-    nbd_close(handle);
+    nbd_source_close(handle);
     return status;
 }
 

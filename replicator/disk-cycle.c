@@ -44,7 +44,7 @@ void disk_cycle_free(struct disk_cycle *disk, const struct cycle_context *contex
 {
     if (!disk)
         return;
-    nbd_close(disk->handle);
+    nbd_source_close(disk->handle);
     if (disk->replica) {
         if (!keep_files)
             context->ops->abort(disk->replica);

@@ -87,7 +87,7 @@ static gboolean connect_source(struct disk_cycle *disk, const struct cycle_conte
         return FALSE;
     if (!by_bitmap || disk->mode == SCAN_BITMAP)
         return TRUE;
-    nbd_close(disk->handle);
+    nbd_source_close(disk->handle);
     disk->handle =
         nbd_source_connect(&work->source, NBD_CONTEXT_ALLOCATION, context->cancelled, error);
     return disk->handle != NULL;
@@ -113,7 +113,7 @@ static gboolean escalate(struct disk_cycle *disk, const struct cycle_context *co
     demote(disk, "audit-missed", detail);
     context->observer->warning(context->observer->data, "audit-missed", disk->work->source.name,
                                detail);
-    nbd_close(disk->handle);
+    nbd_source_close(disk->handle);
     disk->handle =
         nbd_source_connect(&disk->work->source, NBD_CONTEXT_ALLOCATION, context->cancelled, error);
     return disk->handle && list_all(disk, context, error);
@@ -134,7 +134,7 @@ static gboolean list_dirty(struct disk_cycle *disk, const struct cycle_context *
 /* Everything that plan_once found, for another try. */
 static void forget_plan(struct disk_cycle *disk)
 {
-    g_clear_pointer(&disk->handle, nbd_close);
+    g_clear_pointer(&disk->handle, nbd_source_close);
     g_clear_pointer(&disk->candidates, extent_list_free);
     g_clear_pointer(&disk->demotion_cause, g_free);
     g_clear_pointer(&disk->demotion_detail, g_free);

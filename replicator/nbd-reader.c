@@ -92,7 +92,7 @@ static void lose_connection(struct nbd_reader *reader, const char *cause)
     g_free(reader->last_cause);
     reader->last_cause = g_strdup(detail ? detail : "the server closed the connection");
     /* A closed handle answers nothing any more and leaves the buffers alone. */
-    nbd_close(reader->handle);
+    nbd_source_close(reader->handle);
     reader->handle = NULL;
     reader->connected = FALSE;
     while (reader->in_flight.length > 0)

@@ -4,11 +4,13 @@
 #include "replicator/block-map.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #define CONNECT_TIMEOUT_MS 30000
 #define DISCONNECT_TIMEOUT_MS 1000
 #define POLL_MS 100
+#define HAS_COMMAND 1u /* noted in a handle: a command that libnbd started leads to the server */
 
 static const char *const schemes[] = {"nbd", "nbds", "nbd+unix", "nbds+unix", NULL};
 
@@ -57,8 +59,19 @@ static gboolean start_command(struct nbd_handle *handle, const struct nbd_source
     const char *path = uri ? g_uri_get_path(uri) : "";
     if (path[0] == '/')
         path++;
+    nbd_set_private_data(handle, HAS_COMMAND);
     return nbd_set_export_name(handle, path) == 0 &&
            nbd_aio_connect_command(handle, source->command) == 0;
+}
+
+void nbd_source_close(struct nbd_handle *handle)
+{
+    if (!handle)
+        return;
+    /* libnbd waits for the command to end, and one that hangs does not see that we are gone. */
+    if (nbd_get_private_data(handle) == HAS_COMMAND && nbd_aio_is_closed(handle) == 0)
+        nbd_kill_subprocess(handle, SIGKILL);
+    nbd_close(handle);
 }
 
 /* Drives the connection until it is ready; FALSE with *error on failure. */
@@ -94,7 +107,7 @@ struct nbd_handle *nbd_source_start_connecting(const struct nbd_source *source, 
         (source->command ? start_command(handle, source)
                          : nbd_aio_connect_uri(handle, source->uri) == 0))
         return handle;
-    nbd_close(handle);
+    nbd_source_close(handle);
     return NULL;
 }
 
@@ -108,7 +121,7 @@ struct nbd_handle *nbd_source_connect(const struct nbd_source *source, const cha
         nbd_source_error(source, "connect to", error);
     else if (wait_ready(handle, source, cancelled, error))
         return handle;
-    nbd_close(handle);
+    nbd_source_close(handle);
     return NULL;
 }
 
@@ -121,7 +134,7 @@ void nbd_source_disconnect(struct nbd_handle *handle)
                g_get_monotonic_time() < deadline_us)
             if (nbd_poll(handle, POLL_MS) < 0)
                 break;
-    nbd_close(handle);
+    nbd_source_close(handle);
 }
 
 gboolean nbd_source_size(const struct nbd_source *source, struct nbd_handle *handle,

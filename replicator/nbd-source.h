@@ -31,6 +31,9 @@ struct nbd_handle *nbd_source_connect(const struct nbd_source *source, const cha
 struct nbd_handle *nbd_source_start_connecting(const struct nbd_source *source,
                                                const char *context);
 
+/* Closes at once, and ends the command of the source if it has one. NULL is fine. */
+void nbd_source_close(struct nbd_handle *handle);
+
 /* Says goodbye, so that the server logs no lost connection, and closes. Waits at most a second; a
  * handle with requests in flight, or NULL, is only closed. */
 void nbd_source_disconnect(struct nbd_handle *handle);

@@ -134,7 +134,7 @@ GArray *nbd_source_status(const struct nbd_source *source, struct nbd_handle **h
             g_array_append_vals(extents, part->data, part->len);
         }
     } else {
-        nbd_close(*handle);
+        nbd_source_close(*handle);
         *handle = NULL;
     }
     g_ptr_array_unref(listing.chunks);
