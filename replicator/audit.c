@@ -4,14 +4,19 @@
 
 #include <errno.h>
 
-#define POLL_MS 100
 #define IN_FLIGHT 16u
 #define TRIES_PER_BLOCK 8u /* on a disk where nearly all is dirty, few clean blocks are found */
+
+/* Samples in flight together. */
+struct batch {
+    guint pending;
+    gint64 answered_us; /* the last sign of life */
+};
 
 struct sample {
     guint64 block;
     guint8 *buffer;
-    gint *pending;
+    struct batch *batch;
     int errnum;
 };
 
@@ -19,7 +24,8 @@ static int sample_read(void *data, int *errnum)
 {
     struct sample *sample = data;
     sample->errnum = *errnum;
-    (*sample->pending)--;
+    sample->batch->pending--;
+    sample->batch->answered_us = g_get_monotonic_time();
     return 1;
 }
 
@@ -36,22 +42,6 @@ static GArray *choose(const struct block_map *map, const struct extent_list *can
             g_array_append_val(blocks, block);
     }
     return blocks;
-}
-
-static gboolean wait_samples(const struct nbd_source *source, struct nbd_handle *handle,
-                             const gint *pending, const gint *cancelled, GError **error)
-{
-    while (*pending > 0) {
-        if (g_atomic_int_get(cancelled)) {
-            landfall_error_set(error, LANDFALL_ERROR_CANCELLED, NULL, "cancelled");
-            return FALSE;
-        }
-        if (nbd_poll(handle, POLL_MS) < 0) {
-            nbd_source_error(source, "read from", error);
-            return FALSE;
-        }
-    }
-    return TRUE;
 }
 
 static gboolean compare(const struct nbd_source *source, const struct block_map *map,
@@ -84,12 +74,12 @@ static gboolean audit_batch(const struct nbd_source *source, struct nbd_handle *
                             GError **error)
 {
     struct sample samples[IN_FLIGHT];
-    gint pending = 0;
+    struct batch batch = {.answered_us = g_get_monotonic_time()};
     gboolean sent = TRUE;
     for (guint i = 0; i < n && sent; i++) {
-        samples[i] = (struct sample){blocks[i], buffers + (gsize)i * BLOCK_BYTES, &pending, 0};
+        samples[i] = (struct sample){blocks[i], buffers + (gsize)i * BLOCK_BYTES, &batch, 0};
         nbd_completion_callback done = {.callback = sample_read, .user_data = &samples[i]};
-        pending++;
+        batch.pending++;
         sent = nbd_aio_pread(handle, samples[i].buffer,
                              block_length(block_map_disk_bytes(map), blocks[i]),
                              blocks[i] * BLOCK_BYTES, done, 0) >= 0;
@@ -98,8 +88,9 @@ static gboolean audit_batch(const struct nbd_source *source, struct nbd_handle *
         nbd_source_error(source, "read from", error);
         return FALSE;
     }
-    if (!wait_samples(source, handle, &pending, cancelled, error))
-        return FALSE;
+    while (batch.pending > 0)
+        if (!nbd_source_wait(source, handle, "read from", batch.answered_us, cancelled, error))
+            return FALSE;
     for (guint i = 0; i < n; i++)
         if (!compare(source, map, &samples[i], result, error))
             return FALSE;

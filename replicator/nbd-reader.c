@@ -224,8 +224,8 @@ static gboolean is_gone(const struct nbd_reader *reader)
 
 static gboolean is_stalled(const struct nbd_reader *reader)
 {
-    return reader->in_flight.length > 0 && g_get_monotonic_time() - reader->answered_us >
-                                               NBD_READER_STALL_MS * G_TIME_SPAN_MILLISECOND;
+    return reader->in_flight.length > 0 &&
+           g_get_monotonic_time() - reader->answered_us > NBD_STALL_MS * G_TIME_SPAN_MILLISECOND;
 }
 
 /* --- waiting -------------------------------------------------------------------------------------
@@ -272,7 +272,7 @@ gboolean nbd_reader_step(struct nbd_reader *reader, short revents, GError **erro
     if (is_gone(reader)) {
         lose_connection(reader, NULL);
     } else if (is_stalled(reader)) {
-        g_autofree char *cause = g_strdup_printf("no answer for %d s", NBD_READER_STALL_MS / 1000);
+        g_autofree char *cause = g_strdup_printf("no answer for %d s", NBD_STALL_MS / 1000);
         lose_connection(reader, cause);
     } else if (reader->again.length > waiting) {
         const struct nbd_read *read = g_queue_peek_tail(&reader->again);

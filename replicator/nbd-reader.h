@@ -11,8 +11,6 @@
 #include <poll.h>
 
 #define NBD_READER_TRIES 6u
-/* No answer for this long, with reads in flight: the connection is taken for lost. */
-#define NBD_READER_STALL_MS 60000
 
 /* One read. The caller fills the first three, and leaves all of it alone until it is answered. */
 struct nbd_read {

@@ -137,6 +137,27 @@ void nbd_source_disconnect(struct nbd_handle *handle)
     nbd_source_close(handle);
 }
 
+gboolean nbd_source_wait(const struct nbd_source *source, struct nbd_handle *handle,
+                         const char *doing, gint64 answered_us, const gint *cancelled,
+                         GError **error)
+{
+    if (g_atomic_int_get(cancelled)) {
+        landfall_error_set(error, LANDFALL_ERROR_CANCELLED, NULL, "cancelled");
+        return FALSE;
+    }
+    if (g_get_monotonic_time() - answered_us > NBD_STALL_MS * G_TIME_SPAN_MILLISECOND) {
+        landfall_error_set(error, LANDFALL_ERROR_SOURCE,
+                           "check that the host is up and that its disks answer",
+                           "disk %s: cannot %s %s: no answer for %d s", source->name, doing,
+                           source->uri, NBD_STALL_MS / 1000);
+        return FALSE;
+    }
+    if (nbd_poll(handle, POLL_MS) >= 0)
+        return TRUE;
+    nbd_source_error(source, doing, error);
+    return FALSE;
+}
+
 gboolean nbd_source_size(const struct nbd_source *source, struct nbd_handle *handle,
                          guint64 *ret_bytes, GError **error)
 {

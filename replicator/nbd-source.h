@@ -38,6 +38,16 @@ void nbd_source_close(struct nbd_handle *handle);
  * handle with requests in flight, or NULL, is only closed. */
 void nbd_source_disconnect(struct nbd_handle *handle);
 
+/* No answer for this long, with requests in flight: the connection is taken for lost. */
+#define NBD_STALL_MS 60000
+
+/* Drives the connection until something may have been answered, for a moment at most. answered_us:
+ * g_get_monotonic_time of the latest answer, or of the first request. doing is for the error, as in
+ * "read from". Errors: source when the connection is lost or stalls, cancelled. */
+gboolean nbd_source_wait(const struct nbd_source *source, struct nbd_handle *handle,
+                         const char *doing, gint64 answered_us, const gint *cancelled,
+                         GError **error);
+
 /* Size of the export in bytes. Errors: source; unsupported for sizes and block sizes that replicas
  * cannot have (not a multiple of 512 bytes, empty, above 64 TiB, blocks above 64 KiB). */
 gboolean nbd_source_size(const struct nbd_source *source, struct nbd_handle *handle,

@@ -13,7 +13,6 @@
 /* Below 2 GiB, which some servers cannot do, and whole blocks. */
 #define CHUNK_BYTES ((2ull << 30) - BLOCK_BYTES)
 #define IN_FLIGHT 16u
-#define POLL_MS 100
 
 struct chunk {
     struct status_answer answer;
@@ -28,7 +27,8 @@ struct listing {
     GPtrArray *chunks; /* struct chunk */
     guint next_chunk;  /* the first that was not started */
     guint in_flight;
-    GQueue again; /* chunks whose answer covered only a part */
+    GQueue again;       /* chunks whose answer covered only a part */
+    gint64 answered_us; /* the last sign of life */
     gboolean failed;
 };
 
@@ -54,6 +54,7 @@ static int chunk_answered(void *data, int *error)
     struct chunk *chunk = data;
     struct listing *listing = chunk->listing;
     listing->in_flight--;
+    listing->answered_us = g_get_monotonic_time();
     if (*error || chunk->answer.position_bytes == chunk->asked_at)
         listing->failed = TRUE;
     else if (chunk->answer.position_bytes < chunk->answer.end_bytes)
@@ -90,19 +91,16 @@ static gboolean send_more(struct listing *listing)
 
 static gboolean run_listing(struct listing *listing, const gint *cancelled, GError **error)
 {
-    for (;;) {
-        if (g_atomic_int_get(cancelled)) {
-            landfall_error_set(error, LANDFALL_ERROR_CANCELLED, NULL, "cancelled");
-            return FALSE;
-        }
-        if (!send_more(listing) || listing->failed)
-            break;
+    static const char doing[] = "list the block status of";
+    listing->answered_us = g_get_monotonic_time();
+    while (send_more(listing) && !listing->failed) {
         if (listing->in_flight == 0)
             return TRUE;
-        if (nbd_poll(listing->handle, POLL_MS) < 0)
-            break;
+        if (!nbd_source_wait(listing->source, listing->handle, doing, listing->answered_us,
+                             cancelled, error))
+            return FALSE;
     }
-    nbd_source_error(listing->source, "list the block status of", error);
+    nbd_source_error(listing->source, doing, error);
     return FALSE;
 }
 
