@@ -248,8 +248,8 @@ echo $$ >>"$KIT_TMP/tunnels"
 exec nc -U "$1"
 END
 chmod +x "$KIT_TMP/tunnel"
-serve command "${slow[@]}" logfile="$KIT_TMP/log.command"
-tunnel=("${vda[@]}" --command "vda=$KIT_TMP/tunnel $KIT_TMP/command.sock")
+# Not nbdkit: the one of Debian 12 aborts when a client with reads in flight dies.
+tunnel=("${good[@]}" --command "vda=$KIT_TMP/tunnel $KIT_TMP/good.sock" --bandwidth 6)
 begin "${tunnel[@]}"
 wait_for 20 has_read $((2 * MIB))
 mapfile -t tunnels <"$KIT_TMP/tunnels"
@@ -259,7 +259,6 @@ went_on "a command dies"
 points+=" $(event result .recovery_point.number)"
 ok "a command dies: is started again" [ "$(wc -l <"$KIT_TMP/tunnels")" -gt ${#tunnels[@]} ]
 : >"$KIT_TMP/tunnels"
-serve command "${slow[@]}" logfile="$KIT_TMP/log.command"
 begin "${tunnel[@]}"
 wait_for 20 has_read $((2 * MIB))
 mapfile -t tunnels <"$KIT_TMP/tunnels"
