@@ -177,12 +177,21 @@ check-san:
 
 # TSan wants its shadow memory where a randomised layout may already have put something else, and
 # it cannot see the futexes inside an uninstrumented GLib: hence setarch and the suppressions.
+#
+# Tests expect failures and throw away what programs say: so a finding ends a program as a crash
+# would, and is written where it is seen whatever becomes of the program.
+REPORTS := $(abspath $(BUILD))/reports
+FINDINGS := exitcode=199:log_path=$(REPORTS)/report
 .PHONY: check-sanitized
 check-sanitized: PROVE_WRAPPER := setarch -R
 check-sanitized: tests-built
-	$(Q)export TSAN_OPTIONS='suppressions=$(CURDIR)/tests/tsan.supp exitcode=66' \
-	    LANDFALL_SANITIZED=1; \
-	    $(call prove,$(call chosen,$(filter-out tests/lint/%,$(SUITE))))
+	$(Q)rm -rf $(REPORTS); mkdir -p $(REPORTS); chmod 1777 $(REPORTS); \
+	    export ASAN_OPTIONS='$(FINDINGS)' LSAN_OPTIONS='exitcode=199' \
+	    UBSAN_OPTIONS='$(FINDINGS):print_stacktrace=1' \
+	    TSAN_OPTIONS='$(FINDINGS):suppressions=$(CURDIR)/tests/tsan.supp' LANDFALL_SANITIZED=1; \
+	    status=0; $(call prove,$(call chosen,$(filter-out tests/lint/%,$(SUITE)))) || status=1; \
+	    for report in $(REPORTS)/*; do [ ! -e "$$report" ] || { head -n 60 "$$report"; status=1; }; done; \
+	    exit $$status
 
 fuzz:
 	$(Q)$(MAKE) BUILD=$(BUILD)/fuzz CC=clang OPTIMISE='-O1 -g' WARNINGS= \
