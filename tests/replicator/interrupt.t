@@ -215,7 +215,7 @@ ok "the holder is under way" wait_for 20 has_sent 65536
 EVENTS=$EVENTS.second
 begun=$(kit_now)
 cycle "${vda[@]}"
-refused "a second process" 1 conflict "$STORE/m3/lock is held by process $holder \(landfall-replicate\)"
+refused "a second process" 1 conflict "$STORE/m3/lock is held by process $holder \(landfall-replicate\) on $(hostname)"
 ok "a second process does not wait for long" [ $(($(kit_now) - begun)) -lt 4000000 ]
 EVENTS=${EVENTS%.second}
 child=$holder
