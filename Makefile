@@ -124,6 +124,8 @@ $(CRASH_TESTS): $(BUILD)/%: $(BUILD)/%.o $(CRASH_PARTS:%=$(BUILD)/tests/crash/%.
                             $(OBJECTS_replicate)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) $(CRASH_WRAPPED:%=-Wl,--wrap=%) -o $@ $^ \
 	    $(LIBS_landfall-replicate)
+$(BUILD)/tests/crash/test-replica-faults: CRASH_WRAPPED += replica_local_ops
+$(BUILD)/tests/crash/test-replica-faults: $(BUILD)/tests/crash/fault-replica.o
 
 $(BUILD)/bench/%: $(BUILD)/bench/%.o
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_landfall-replicate)

@@ -88,7 +88,8 @@ static void connect_monitor(struct source *source, const char *path)
     g_autoptr(GSocketListener) listener = g_socket_listener_new();
     g_autoptr(GSocketAddress) address = g_unix_socket_address_new(path);
     g_autoptr(GError) error = NULL;
-    g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_NONE);
+    g_autoptr(GSubprocessLauncher) launcher =
+        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDERR_SILENCE);
     g_autofree char *chardev = g_strdup_printf("socket,id=m,path=%s,server=off", path);
     g_socket_listener_add_address(listener, address, G_SOCKET_TYPE_STREAM,
                                   G_SOCKET_PROTOCOL_DEFAULT, NULL, NULL, &error);
