@@ -6,8 +6,9 @@
  * manifest are the same for all.
  *
  * Order of calls: begin → (lanes: lane_open, write …, submit, reap, lane_close; zero) → finish →
- * free, or abort → free. After begin exactly one of finish and abort. What finish made durable
- * counts once a manifest names it; until then the next recovery may remove it. */
+ * free, or abort → free. After begin comes finish or abort; where another disk of the cycle fails,
+ * or the commit, abort also comes after finish. What finish made durable counts once a manifest
+ * names it; until then the next recovery may remove it. */
 
 #include "replicator/extent-list.h"
 #include "replicator/manifest.h"
