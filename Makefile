@@ -157,7 +157,7 @@ prove = $(TEST_ENVIRONMENT) $(PROVE_WRAPPER) prove --timer -j$(TEST_JOBS) --exec
         $(or $(strip $(1)),$(error no test has "$(T)" in its path))
 
 # Scripts run the programs; a unit test alone does not wait for them.
-tests-built: $(if $(filter %.t,$(call chosen,$(SUITE))),all $(TEST_HELPERS)) \
+tests-built: $(if $(filter %.t,$(call chosen,$(SUITE))),all $(TEST_HELPERS) $(BUILD)/bench/measure) \
              $(filter-out %.t,$(call chosen,$(SUITE)))
 
 test: tests-built

@@ -25,7 +25,7 @@ status() {
     local name=$1 expected=$2 regex=$3
     shift 3
     run "$@"
-    is "$name: exit code" "$status" "$expected"
+    is "A7: $name: exit code" "$status" "$expected"
     like "$name: what is said" "$output" "$regex"
 }
 status "no command" 2 'Usage: landfall COMMAND' landfall
@@ -62,7 +62,7 @@ is "a proof as JSON" \
 for format in raw qcow2 vmdk vpc; do
     file=$KIT_TMP/exported.$format
     ok "$format: export" landfall store export "$store" m1 --format $format "$file"
-    is "$format: size" "$(qemu-img info -f $format --output=json "$file" | jq '."virtual-size"')" \
+    is "A9: $format: size" "$(qemu-img info -f $format --output=json "$file" | jq '."virtual-size"')" \
         $((100 * 1024 * 1024))
     ok "$format: content" qemu-img compare -q -f raw -F $format "$KIT_TMP/disk" "$file"
 done
@@ -70,7 +70,7 @@ status "a file that is there" 2 'hint: name another file, or give --force' \
     landfall store export "$store" m1 "$KIT_TMP/exported.raw"
 is "an export as JSON" "$(landfall store export "$store" m1 --force --json "$KIT_TMP/exported.raw" |
     jq -c '[.number, .disk, .format]')" '[2,"vda","raw"]'
-is "no half-written file is left" "$(find "$KIT_TMP" -name '*.part')" ''
+is "A9: no half-written file is left" "$(find "$KIT_TMP" -name '*.part')" ''
 
 # Damage is a failure of the command, not of its use.
 dd if=/dev/urandom of="$store/m1/disks/vda/base.raw" bs=512 count=1 conv=notrunc status=none

@@ -33,14 +33,14 @@ refused() {
     status=0
     output=$(landfall "$@" --json 2>"$KIT_TMP/stderr") || status=$?
     is "$name: status" "$status" "$expected"
-    ok "$name: standard output is JSON" jq -e . <<<"$output"
+    ok "A8: $name: standard output is JSON" jq -e . <<<"$output"
     error=$(jq -r 'select(.event == "error") | "\(.code): \(.message) HINT \(.hint // "")"' <<<"$output")
     like "$name: the message" "$error" "$regex"
     is "$name: standard error is empty" "$(<"$KIT_TMP/stderr")" ""
     is "$name: nothing has changed" "$(host_state)" "$before"
     run landfall "$@"
     is "$name: for people: status" "$status" "$expected"
-    like "$name: for people: a hint" "$output" $'\nhint: .'
+    like "A10: $name: for people: a hint" "$output" $'\nhint: .'
 }
 
 here=(cycle --host qemu:///system)
@@ -115,7 +115,7 @@ done
 ok "a second store: it is proven" landfall store verify "$KIT_TMP/second" m1 --all
 run landfall "${here[@]}" --machine m1 --store "$KIT_TMP/small/store" --no-checkpoint
 is "no space in the store: status" "$status" 1
-like "no space in the store: the message" "$output" "$KIT_TMP/small/store.*No space left on device"$'\nhint: .'
+like "A6: no space in the store: the message" "$output" "$KIT_TMP/small/store.*No space left on device"$'\nhint: .'
 is "no space in the store: nothing has changed" "$(host_state)" "$before"
 
 # QEMU's own user makes the socket.
@@ -163,7 +163,7 @@ for signal in TERM INT; do
     ok "SIG$signal: the cycle reads" cycle_reaches progress
     if [ $signal = TERM ]; then
         run landfall "${here[@]}" "${this[@]}"
-        is "a cycle beside it: status" "$status" 1
+        is "A2: a cycle beside it: status" "$status" 1
         like "a cycle beside it: names the holder" "$output" "cycle.lock is held by process $cycle_pid"
         like "a cycle beside it: a hint" "$output" $'\nhint: wait for it to end'
         ok "a cycle beside it: the first one goes on" kill -s 0 "$cycle_pid"
@@ -175,7 +175,7 @@ for signal in TERM INT; do
     ok "SIG$signal: standard output is JSON" jq -e . "$KIT_TMP/cycle.events"
     ok "SIG$signal: at once ($took_ms ms)" [ $took_ms -lt 5000 ]
     is "SIG$signal: nothing has changed" "$(host_state)" "$before"
-    is "SIG$signal: the checkpoint is the one before" "$(checkpoints m1)" "$checkpoint"
+    is "A1: SIG$signal: the checkpoint is the one before" "$(checkpoints m1)" "$checkpoint"
 done
 cycle m1 --on-snapshot "$live_hook"
 cycle_ok "the cycle after that"

@@ -42,6 +42,9 @@ same_as_independent_one() {
 }
 
 right "first, without the disc" "vda=initial vdb=initial"
+is "A3: the guest is let go before the commit" \
+    "$(jq -r .event "$KIT_TMP/cycle.events" | grep -xE 'snapshot-ended|committed' | tr '\n' ' ')" \
+    "snapshot-ended committed "
 guest_write m1 vda $((8 * MIB)) $MIB second
 
 # --- disks come and go --------------------------------------------------------------------------
@@ -53,6 +56,20 @@ right "vdb taken in again" "vda=bitmap vdb=hash-scan(disk-was-away)"
 is "vdb taken in again: only what changed is sent" "$(disk_of vdb changed_blocks)" 16
 right "and again" "vda=bitmap vdb=bitmap"
 
+qemu-img create -q -f raw "$KIT_TMP/shared.raw" 1M
+chmod 666 "$KIT_TMP/shared.raw"
+virsh -q attach-disk m1 "$KIT_TMP/shared.raw" vdd --mode shareable --live >"$KIT_TMP/out"
+before=$(checkpoints m1)
+cycle m1
+is "A4: a disk that cannot be replicated: status" "$status" 1
+like "A4: a disk that cannot be replicated: what to do" "$messages" \
+    '^error unsupported: .*vdd cannot be replicated: shared .*--exclude-disk'
+is "A4: a disk that cannot be replicated: no snapshot was made" \
+    "$(jq -r .event "$KIT_TMP/cycle.events" | grep -c snapshot) $(checkpoints m1)" "0 $before"
+right "the same, left out" "vda=bitmap vdb=bitmap" --exclude-disk vdd
+virsh -q detach-disk m1 vdd --live >"$KIT_TMP/out"
+ok "vdd is gone from the guest" wait_for 10 guest_run m1 '[ ! -b /dev/vdd ]'
+
 virsh -q attach-disk m1 "$KIT_TMP/vdc.qcow2" vdc --subdriver qcow2 --live --config >"$KIT_TMP/out"
 ok "the guest sees vdc" wait_for 10 guest_run m1 '[ -b /dev/vdc ]'
 guest_write m1 vdc $MIB $MIB third
@@ -62,7 +79,7 @@ right "vdc the next time" "vda=bitmap vdb=bitmap vdc=bitmap"
 virsh -q detach-disk m1 vdc --live --config >"$KIT_TMP/out"
 ok "vdc is gone from the guest" wait_for 10 guest_run m1 '[ ! -b /dev/vdc ]'
 right "vdc removed" "vda=bitmap vdb=bitmap"
-ok "vdc is in the recovery point before" export_disk m1 5 vdc
+ok "vdc is in the recovery point before" export_disk m1 6 vdc
 fails "and in none after it" export_disk m1 0 vdc
 
 virsh -q blockresize m1 "$KIT_TMP/vdb.qcow2" 40M >"$KIT_TMP/out"
@@ -82,7 +99,7 @@ is "a full scan: only what changed is sent" "$(disk_of vda changed_blocks)" 16
 right "bitmaps go on after it" "vda=bitmap vdb=bitmap"
 right "without a checkpoint" "vda=bitmap vdb=bitmap" --no-checkpoint
 is "without a checkpoint: none is left" "$(checkpoints m1)" ""
-right "after a cycle without a checkpoint" "vda=hash-scan(no-checkpoint) vdb=hash-scan(no-checkpoint)"
+right "A5: after a cycle without a checkpoint" "vda=hash-scan(no-checkpoint) vdb=hash-scan(no-checkpoint)"
 right "and after that" "vda=bitmap vdb=bitmap"
 
 guest_write m1 vda $((24 * MIB)) $MIB sixth

@@ -14,7 +14,7 @@
 
 #define BLOCKS_MAX 24u
 #define STEPS 6u
-#define SEQUENCES 300u
+#define SEQUENCES 200u
 #define SEQUENCES_LONG 20000u
 
 struct model {

@@ -189,6 +189,13 @@ clean_tree
 { echo "/* $spdx */"; yes 'int x;' | head -n 600; } >base/x.c
 rejects tree 'more than 600 lines' 'a file past 600 lines'
 
+accepts invariants
+spoil base/README.md '- **B7** Nothing is ever lost.'
+rejects invariants 'base/README.md:2: no test cites B7' 'an invariant without a test'
+echo 'ok "B6, B7: nothing is lost" true' >>tests/kit/kit.t
+report=$(run_check invariants)
+point $? 'invariants accepts one that a test cites'
+
 accepts cppcheck
 spoil base/x.c 'int f(void) { int a[2]; a[2] = 1; return a[0]; }'
 rejects cppcheck 'base/x.c:1' 'a write past an array'

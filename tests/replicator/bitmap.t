@@ -50,7 +50,7 @@ run_cycle 2 --bitmap vda=bm0
 is "bitmap: mode" "$(figure vda mode)" bitmap
 is "bitmap: no cause" "$(figure vda demotion_cause)" ""
 is "bitmap: candidates" "$(figure vda candidate_bytes)" $((5 * 65536))
-is "bitmap: sent" "$(figure vda sent_bytes)" $((2 * 65536))
+is "R4: bitmap: sent" "$(figure vda sent_bytes)" $((2 * 65536))
 is "bitmap: changed" "$(figure vda changed_blocks)" 4
 is "bitmap: became zero" "$(figure vda zero_blocks)" 2
 is "bitmap: audited" "$(figure vda audited_blocks)" 16
@@ -61,7 +61,7 @@ is "the plan says so" "$(event plan '"\(.mode) \(.candidate_bytes)"')" "bitmap $
 next_bitmap
 run_cycle 3 --bitmap vda=bm0 --audit-blocks 0
 is "empty bitmap: nothing read" "$(figure vda read_bytes)" 0
-is "empty bitmap: the layer before" "$(figure vda layer)" 000002.qcow2
+is "R8: empty bitmap: the layer before" "$(figure vda layer)" 000002.qcow2
 is "empty bitmap: not audited" "$(figure vda audited_blocks)" 0
 
 # A discard of a long range is asked for, not read; what is written in it again is read.
@@ -85,7 +85,7 @@ next_bitmap
 write_blocks 3M,64k
 run_cycle 6 --bitmap vda=other
 is "not offered: mode" "$(figure vda mode)" hash-scan
-is "not offered: cause" "$(figure vda demotion_cause)" bitmap-not-offered
+is "R6: not offered: cause" "$(figure vda demotion_cause)" bitmap-not-offered
 like "not offered: detail" "$(figure vda demotion_detail)" "qemu:dirty-bitmap:other"
 is "not offered: only what changed is sent" "$(figure vda sent_bytes)" 65536
 
@@ -102,7 +102,7 @@ qemu-img bitmap --enable "$disk" bm0
 write_blocks 15M,64k
 run_cycle 8 --bitmap vda=bm0 --audit-blocks $((4 * BLOCKS))
 is "lie: mode" "$(figure vda mode)" hash-scan
-is "lie: cause" "$(figure vda demotion_cause)" audit-missed
+is "R6: lie: cause" "$(figure vda demotion_cause)" audit-missed
 is "lie: misses" "$(figure vda audit_misses)" 4
 like "lie: detail" "$(figure vda demotion_detail)" "^block (49[6-9]) changed"
 is "lie: warning" "$(event warning .code)" audit-missed
@@ -127,7 +127,7 @@ qemu-img resize -q -f qcow2 "$disk" $((size + 65536 + 512))
 qemu-img bitmap --add --granularity 65536 "$disk" bm0
 write_blocks $((size + 65536)),512
 run_cycle 11 --bitmap vda=bm0
-is "grown: cause" "$(figure vda demotion_cause)" size-changed
+is "R6: grown: cause" "$(figure vda demotion_cause)" size-changed
 like "grown: detail" "$(figure vda demotion_detail)" "^$size bytes before, $((size + 66048)) now"
 is "grown: sent" "$(figure vda sent_bytes)" 512
 next_bitmap

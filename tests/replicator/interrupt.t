@@ -158,7 +158,7 @@ work() {
 from_stdin "$(work '.disks[0].demotion_cause = "checkpoint-gone" | .disks[0].demotion_detail = "why"')"
 is "the caller's cause" "$(figure vda demotion_cause) $(figure vda demotion_detail)" "checkpoint-gone why"
 from_stdin "$(work '.disks[0].bitmap = "qemu:dirty-bitmap:x" | .bitmap_since = "landfall-1"')"
-is "a bitmap since elsewhere" "$(figure vda demotion_cause)" checkpoint-mismatch
+is "R6: a bitmap since elsewhere" "$(figure vda demotion_cause)" checkpoint-mismatch
 
 for case in '.version = 2|1|unsupported|version 2' \
     '.store = 7|2|config|store' \

@@ -41,7 +41,7 @@ keep_copy 2 vda "$disk"
 commits "hash scan" "${vda[@]}"
 is "hash scan: mode" "$(figure vda mode)" hash-scan
 is "hash scan: cause" "$(figure vda demotion_cause)" no-bitmap
-is "hash scan: sends what differs" "$(figure vda sent_bytes)" $((3 * 65536 + 512))
+is "R4: hash scan: sends what differs" "$(figure vda sent_bytes)" $((3 * 65536 + 512))
 is "hash scan: changed blocks" "$(figure vda changed_blocks)" 8
 is "hash scan: blocks that became zero" "$(figure vda zero_blocks)" 4
 is "hash scan: candidates" "$(figure vda candidate_bytes)" "$size"
@@ -54,7 +54,7 @@ before=$(find "$STORE/$MACHINE/disks" -type f -printf "%P %s %T@\n" | sort)
 commits "nothing changed" "${vda[@]}"
 is "nothing changed: nothing sent" "$(figure vda sent_bytes)" 0
 is "nothing changed: the layer before" "$(figure vda layer)" 000002.qcow2
-is "nothing changed: no file of the disk is touched" \
+is "R8: nothing changed: no file of the disk is touched" \
     "$(find "$STORE/$MACHINE/disks" -type f -printf "%P %s %T@\n" | sort)" "$before"
 
 # Everything becomes zero, and then something again.

@@ -131,12 +131,12 @@ int main(int argc, char **argv)
     g_test_add_func("/error/set", test_set);
     g_test_add_func("/error/set-without-place", test_set_without_place);
     g_test_add_func("/error/no-hint", test_no_hint);
-    g_test_add_func("/error/travel", test_travel);
-    g_test_add_func("/error/errno", test_errno);
+    g_test_add_func("/error/B1: travel", test_travel);
+    g_test_add_func("/error/B2: errno", test_errno);
     g_test_add_func("/error/errno-hint-of-caller", test_errno_hint_of_caller);
     g_test_add_func("/error/errno-percent", test_errno_percent);
-    g_test_add_func("/error/names", test_names);
+    g_test_add_func("/error/B3: names", test_names);
     g_test_add_func("/error/foreign", test_foreign);
-    g_test_add_func("/error/unknown-names", test_unknown_names);
+    g_test_add_func("/error/B4: unknown names", test_unknown_names);
     return g_test_run();
 }

@@ -221,7 +221,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/manifest/round-trip", test_round_trip);
     g_test_add_func("/manifest/damage", test_damage);
-    g_test_add_func("/manifest/values", test_values);
-    g_test_add_func("/manifest/names", test_names);
+    g_test_add_func("/manifest/R13: values", test_values);
+    g_test_add_func("/manifest/R13: names", test_names);
     return g_test_run();
 }

@@ -195,7 +195,7 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(struct fixture *fixture, gconstpointer data);
     } tests[] = {{"/retention/steps", test_steps},         {"/retention/at-once", test_at_once},
-                 {"/retention/pins", test_pins},           {"/retention/cancel", test_cancel},
+                 {"/retention/R10: pins", test_pins},      {"/retention/cancel", test_cancel},
                  {"/retention/unsettled", test_unsettled}, {"/retention/again", test_again}};
     g_test_init(&argc, &argv, NULL);
     for (gsize i = 0; i < G_N_ELEMENTS(tests); i++)

@@ -298,14 +298,14 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/store/identity", test_identity);
-    g_test_add_func("/store/names", test_names);
+    g_test_add_func("/store/R13: names", test_names);
     g_test_add_func("/store/lock", test_lock);
     g_test_add_func("/store/made-together", test_made_together);
     g_test_add_func("/store/resolve", test_resolve);
     g_test_add_func("/store/damaged-description", test_damaged_description);
     g_test_add_func("/store/lock-text", test_lock_text);
     g_test_add_func("/store/recover", test_recover);
-    g_test_add_func("/store/recover-refuses", test_recover_refuses);
+    g_test_add_func("/store/R2: recovery refuses", test_recover_refuses);
     g_test_add_func("/store/map", test_map);
     return g_test_run();
 }
