@@ -16,8 +16,6 @@ RETAIN=2
 seed=${LANDFALL_SEED:-$((RANDOM * 32768 + RANDOM))}
 diag "LANDFALL_SEED=$seed"
 RANDOM=$((seed % 32768))
-# A leak checker does not work in a traced process, and the suite has other tests for leaks.
-export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
 
 # fault_template: vda and vdb as sources, $arguments for a cycle, $TEMPLATE with points 1 to 3, and
 # the copies of 1 to 3 and of what 4 has to hold.

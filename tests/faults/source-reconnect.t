@@ -14,7 +14,6 @@ disk=$KIT_TMP/vda.raw
 size=$((12 * MIB))
 truncate -s $size "$disk"
 random_bytes "$disk" 0 $size
-export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
 
 # serve NAME ARGUMENT…: with nbdkit; $server, $vda. Again on the same socket after a kill.
 serve() {
