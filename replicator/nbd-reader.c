@@ -79,7 +79,8 @@ static void back_off(struct nbd_reader *reader)
 
 static void read_failed(struct nbd_reader *reader, struct nbd_read *read, int errnum)
 {
-    read->failures++;
+    if (errnum != ENOTCONN)
+        read->failures++;
     read->errnum = errnum;
     g_queue_unlink(&reader->in_flight, &read->link);
     g_queue_push_tail_link(&reader->again, &read->link);
@@ -89,6 +90,7 @@ static void read_failed(struct nbd_reader *reader, struct nbd_read *read, int er
 static void lose_connection(struct nbd_reader *reader, const char *cause)
 {
     const char *detail = cause ? cause : nbd_get_error();
+    gboolean was_connected = reader->connected;
     g_free(reader->last_cause);
     reader->last_cause = g_strdup(detail ? detail : "the server closed the connection");
     /* A closed handle answers nothing any more and leaves the buffers alone. */
@@ -97,6 +99,10 @@ static void lose_connection(struct nbd_reader *reader, const char *cause)
     reader->connected = FALSE;
     while (reader->in_flight.length > 0)
         read_failed(reader, g_queue_peek_head(&reader->in_flight), ENOTCONN);
+    /* The oldest read alone may be what ends the connection; the others only were in flight, and
+     * on a bad line are again and again while those before them are answered. */
+    if (was_connected && reader->again.length > 0)
+        ((struct nbd_read *)g_queue_peek_head(&reader->again))->failures++;
     if (!reader->lost_us) {
         reader->lost_us = g_get_monotonic_time();
         g_free(reader->lost_cause);

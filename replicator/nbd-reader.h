@@ -4,7 +4,8 @@
 /* Reads over one NBD connection that outlive it. When the connection is lost, or the server answers
  * a read with an error, the reader connects again with backoff and repeats what was not answered;
  * what was answered is not read again. It gives up after a time without a connection, or when one
- * read fails NBD_READER_TRIES times. Used by one thread. */
+ * read fails NBD_READER_TRIES times; a lost connection counts against the oldest read alone. Used
+ * by one thread. */
 
 #include "replicator/nbd-source.h"
 

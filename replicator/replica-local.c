@@ -23,6 +23,7 @@
 #define STRAY_WRITES_MS 30000
 
 struct replica {
+    char *folder;                /* set once */
     char *name;                  /* set once: of the file written */
     char *path;                  /* set once */
     guint64 disk_bytes;          /* set once */
@@ -51,6 +52,7 @@ static void local_free(struct replica *replica)
     if (replica->fd >= 0)
         close(replica->fd);
     layer_writer_free(replica->writer);
+    g_free(replica->folder);
     g_free(replica->name);
     g_free(replica->path);
     g_free(replica);
@@ -105,6 +107,7 @@ static struct replica *local_begin(const struct replica_spec *spec, struct block
     struct replica *replica = g_new0(struct replica, 1);
     struct block_map *map = NULL;
     replica->fd = -1;
+    replica->folder = g_strdup(spec->folder);
     replica->disk_bytes = spec->disk_bytes;
     replica->name =
         spec->previous ? store_name_number(spec->number, ".qcow2") : g_strdup(BASE_NAME);
@@ -265,7 +268,8 @@ static gboolean local_finish(struct replica *replica, const GArray *changes, cha
 {
     guint64 bytes;
     if (!(replica->writer ? layer_writer_finish(replica->writer, changes, &bytes, error)
-                          : finish_base(replica, &bytes, error)))
+                          : finish_base(replica, &bytes, error)) ||
+        !store_folder_sync(replica->folder, error))
         return FALSE;
     *ret_layer = g_strdup(replica->name);
     *ret_layer_bytes = bytes;

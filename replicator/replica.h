@@ -60,9 +60,8 @@ struct replica_ops {
     gboolean (*zero)(struct replica *replica, guint64 offset_bytes, guint64 length_bytes,
                      GError **error);
 
-    /* Makes all durable but the names in the folder: the caller syncs it, once the journal is
-     * there, too. changes: struct block_change, ascending (empty for a first cycle). The caller
-     * owns *ret_layer, the name to put into the manifest. */
+    /* Makes all durable. changes: struct block_change, ascending (empty for a first cycle). The
+     * caller owns *ret_layer, the name to put into the manifest. */
     gboolean (*finish)(struct replica *replica, const GArray *changes, char **ret_layer,
                        guint64 *ret_layer_bytes, GError **error);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/crash/rig.h"
 #include "replicator/cycle.h"
-#include "replicator/store-retention.h"
+#include "replicator/store.h"
 #include "tests/crash/file-layer.h"
 #include "tests/unit/temp-folder.h"
 
@@ -153,27 +153,6 @@ static void add_candidate(struct rig *rig, const struct work *work)
     }
 }
 
-/* Somebody reads the n-th newest recovery point: NULL where there is none. */
-static struct store_pin *take_pin(struct rig *rig, guint n)
-{
-    const GPtrArray *points = rig->truth->points;
-    g_autoptr(GError) error = NULL;
-    rig->pinned = G_MAXUINT64;
-    if (n == 0 || n > points->len)
-        return NULL;
-    rig->pinned = ((struct truth_point *)points->pdata[points->len - n])->number;
-    struct store *store = store_open(rig->store, FALSE, &error);
-    g_assert_no_error(error);
-    struct store_machine *machine =
-        store_machine_open(store, MACHINE_KEY, STORE_READ, NULL, &error);
-    g_assert_no_error(error);
-    struct store_pin *pin = store_pin_take(machine, rig->pinned, &error);
-    g_assert_no_error(error);
-    store_machine_free(machine);
-    store_free(store);
-    return pin;
-}
-
 gboolean rig_cycle(struct rig *rig, const struct rig_options *options, GError **error)
 {
     struct watch watch = {.rig = rig, .options = options};
@@ -188,7 +167,6 @@ gboolean rig_cycle(struct rig *rig, const struct rig_options *options, GError **
     struct rate_limit *limit = rate_limit_new(0);
     forget_record(rig);
     add_candidate(rig, work);
-    struct store_pin *pin = take_pin(rig, options->pin);
     rig->log = disk_log_new(rig->live, start);
     rig->committed_at = G_MAXUINT;
     rig->retain = options->retain;
@@ -197,7 +175,6 @@ gboolean rig_cycle(struct rig *rig, const struct rig_options *options, GError **
         file_layer_fail_after(options->fail_after, options->fail_errnum);
     struct manifest *manifest = cycle_run(work, limit, &observer, &watch.cancelled, error);
     file_layer_stop();
-    store_pin_free(pin);
     gboolean ok = manifest != NULL;
     manifest_free(manifest);
     rate_limit_free(limit);
@@ -218,7 +195,7 @@ static struct truth *expected_after(const struct rig *rig, guint count)
         struct truth_point *point = points->pdata[i];
         gboolean newest = i + 1 == points->len;
         gboolean retires = committed && rig->retain && points->len - i > rig->retain;
-        point->required = newest ? committed : !retires || point->number >= rig->pinned;
+        point->required = newest ? committed : !retires;
     }
     return truth;
 }

@@ -8,6 +8,8 @@
 #include "tests/crash/source.h"
 #include "tests/crash/truth.h"
 
+struct store_pin;
+
 struct rig {
     char *folder;                 /* for everything of this rig */
     struct _GSubprocess *cleaner; /* removes it in the end */
@@ -21,7 +23,6 @@ struct rig {
     struct truth *candidate; /* truth with the recovery point that the cycle made, or would have */
     guint committed_at;      /* operations up to the commit; G_MAXUINT: there was none */
     guint retain;
-    guint64 pinned; /* recovery point that was in use meanwhile, or G_MAXUINT64 */
     guint scratch_count;
 };
 
@@ -34,7 +35,6 @@ struct rig_options {
     gboolean full_scan;
     guint retain;
     guint audit_blocks;
-    guint pin; /* 0, or: the point that is the n-th newest is in use meanwhile, if there is one */
     enum rig_cancel cancel;
     int fail_errnum;  /* 0, or: operations of the store fail so … */
     guint fail_after; /* … after so many */

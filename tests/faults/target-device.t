@@ -134,7 +134,7 @@ for cache in no yes; do
     filters=(--filter=delay delay-write=2ms)
     [ $cache = no ] || filters+=(--filter=cache cache=writeback)
     device_start "${filters[@]}"
-    cuts=$([ -n "${LANDFALL_LONG:-}" ] && echo 100 || echo 7)
+    cuts=$([ -n "${LANDFALL_LONG:-}" ] && echo 100 || echo 5)
     wrong=0 after=0
     # How long a cycle takes, so that cuts fall in all of it.
     next_cycle "before the power cuts (cache: $cache)"
@@ -177,7 +177,9 @@ trigger=$KIT_TMP/trigger
 failing=(--filter=error error=EIO error-pwrite-rate=100% error-zero-rate=100% error-trim-rate=100%
     error-file="$trigger")
 ended=0
-for delay in 0 0.01 0.03 0.06 0.1; do
+delays=(0 0.02 0.08)
+[ -z "${LANDFALL_LONG:-}" ] || delays=(0 0.01 0.02 0.03 0.04 0.06 0.08 0.1 0.12 0.15)
+for delay in "${delays[@]}"; do
     device_start "${failing[@]}"
     change_source
     points=$(recovery_points)
