@@ -7,7 +7,6 @@
 . "$(dirname "$0")/../appliance/live.sh"
 requires strace
 
-export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
 guest_make_disk "$KIT_TMP/vda.qcow2" qcow2 64M
 # Data that nobody writes to: something to read.
 dd if=/dev/urandom of="$KIT_TMP/random.raw" bs=1M count=24 status=none
@@ -53,7 +52,7 @@ cut 20+40 --on-snapshot "$live_hook"
 went_on
 name="later cycle"
 guest_wait_more_acked m1 30 100
-cut 20+40 --on-snapshot "$live_hook" --full-scan
+cut 20+120 --on-snapshot "$live_hook" --full-scan
 went_on
 
 if [ -n "${LANDFALL_LONG:-}" ]; then

@@ -80,15 +80,16 @@ gave_up() {
 
 # --- connections cut ----------------------------------------------------------------------------
 
+# So often that a read at the end of the queue is lost many times before its turn has come.
 start_qemu_nbd "$KIT_TMP/good.sock" -r -f raw "$disk"
 good=(--disk "vda=$KIT_URI")
 status=0
 strace -f -qq -o "$KIT_TMP/trace" -e trace=recvfrom \
-    -e inject=recvfrom:error=ECONNRESET:when=40+70 landfall-replicate --store "$STORE" \
+    -e inject=recvfrom:error=ECONNRESET:when=40+20 landfall-replicate --store "$STORE" \
     --machine "$MACHINE" "${good[@]}" >"$EVENTS" 2>"$EVENTS.stderr" || status=$?
 cuts=$(grep -c INJECTED "$KIT_TMP/trace")
 diag "$cuts cuts"
-ok "connections are cut" [ "$cuts" -ge 3 ]
+ok "connections are cut" [ "$cuts" -ge 12 ]
 went_on "connections cut"
 is "connections cut: each is said" "$(warnings source-reconnected)" "$cuts"
 like "connections cut: what is said" "$(warning_text source-reconnected)" \

@@ -95,7 +95,6 @@ indirect() {
     like "no direct I/O, $1: was asked for" "$(grep INJECTED "$KIT_TMP/trace")" O_DIRECT
 }
 
-export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
 random_bytes "$disk" $MIB $MIB
 keep_copy 4 vda "$disk"
 indirect 000004.qcow2 2
