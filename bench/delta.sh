@@ -37,39 +37,42 @@ case_bitmap() {
 }
 
 # --- size: the same small delta on a small and on a large disk ----------------------------------
-# Each tool of this case has its own server and store: the names say the size of the disk and, after
-# it, how many MiB of it changed.
+# Each tool of this case has its own server and store: its name says the size of the disk.
 serve_sized() {
     start_server qemu-qcow2 "$work/sized-$1.qcow2" -B bm0
-    restore_from "saved-${1%-*}"
+    restore_from "saved-$1"
 }
-before_landfall_10gib() { serve_sized 10240-64; }
-before_landfall_1tib() { serve_sized 1048576-64; }
-before_landfall_1tib_8mib() { serve_sized 1048576-8; }
-before_landfall_1tib_256mib() { serve_sized 1048576-256; }
-command_landfall_10gib() { command_landfall_bitmap; }
+before_landfall_1tib() { serve_sized 1048576; }
+before_landfall_10gib() { serve_sized 10240; }
 command_landfall_1tib() { command_landfall_bitmap; }
-command_landfall_1tib_8mib() { command_landfall_bitmap; }
-command_landfall_1tib_256mib() { command_landfall_bitmap; }
+command_landfall_10gib() { command_landfall_bitmap; }
+
+# measure_sized DELTA_MIB
+measure_sized() {
+    local mib
+    for mib in 1048576 10240; do
+        cp "$work/empty-$mib.qcow2" "$work/sized-$mib.qcow2"
+        dirty_image "$work/sized-$mib.qcow2" "$mib" $(($1 * 16))
+    done
+    begin_group size "$1 MiB changed" "$(awk "BEGIN {print $1 / 1024}")"
+    interleave_short landfall_1tib landfall_10gib
+    run_one 0 landfall_1tib
+    stop_server
+    check_replica qcow2 "$work/sized-1048576.qcow2"
+}
 
 case_size() {
     local mib delta_mib
     rm -rf "$work/saved"
-    for mib in 10240 1048576; do
-        qemu-img create -q -f qcow2 "$work/sized.qcow2" "${mib}M"
-        first_cycle qemu-qcow2 "$work/sized.qcow2"
+    for mib in 1048576 10240; do
+        qemu-img create -q -f qcow2 "$work/empty-$mib.qcow2" "${mib}M"
+        first_cycle qemu-qcow2 "$work/empty-$mib.qcow2"
         mv "$work/saved" "$work/saved-$mib"
-        for delta_mib in 8 64 256; do
-            cp "$work/sized.qcow2" "$work/sized-$mib-$delta_mib.qcow2"
-            dirty_image "$work/sized-$mib-$delta_mib.qcow2" "$mib" $((delta_mib * 16))
-        done
     done
-    begin_group size bitmap 0.0625
-    interleave_short landfall_1tib landfall_10gib landfall_1tib_8mib landfall_1tib_256mib
-    run_one 0 landfall_1tib
-    stop_server
-    check_replica qcow2 "$work/sized-1048576-64.qcow2"
-    rm -rf "$work/saved" "$work"/saved-* "$work"/sized*
+    for delta_mib in "${delta_mibs[@]}"; do
+        measure_sized "$delta_mib"
+    done
+    rm -rf "$work/saved" "$work"/saved-* "$work"/{sized,empty}-*
 }
 
 # --- listing: 10,000 scattered dirty blocks of a 1 TiB disk, before anything is read ------------

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the cases of the benchmark share: servers, one measured run, interleaved rounds, tuning.
-# Sourced by run.sh and live.sh with work (scratch folder), results (folder of the tables), rounds
-# and warm_mib set. The tables, tab-separated:
+# Sourced by run.sh and live.sh with work (scratch folder), results (folder of the tables),
+# rounds, short_factor and warm_mib set. The tables, tab-separated:
 #   runs.tsv   case, source, tool, round, figure, value; "failed" is a figure too
 #   sizes.tsv  case, source, GiB of data
 #   notes.tsv  case, source, a sentence about this group
@@ -119,7 +119,7 @@ interleave() {
 
 # For tools that all take a fraction of a second, of which one run says little, and write little.
 interleave_short() {
-    rounds=$((rounds * 3)) warm_mib=128 interleave "$@"
+    rounds=$((rounds * short_factor)) warm_mib=128 interleave "$@"
 }
 
 # --- tuning -------------------------------------------------------------------------------------

@@ -12,11 +12,13 @@ cases=("$@")
 all_cases=(full_copy hash_scan contents hashing bitmap size listing tls parallel live)
 case $mode in
 quick)
-    size_mib=${BENCH_MIB:-512} rounds=${BENCH_ROUNDS:-3} tuning_turns=1 kinds=(nbdkit qemu-qcow2)
-    some=(full_copy hash_scan bitmap size listing tls parallel live)
+    size_mib=${BENCH_MIB:-512} rounds=${BENCH_ROUNDS:-3} tuning_turns=1 short_factor=1
+    kinds=(nbdkit qemu-qcow2) delta_mibs=(64) parallel_mib=256
+    some=(full_copy hash_scan bitmap size listing parallel live)
     ;;
 full)
-    size_mib=${BENCH_MIB:-8192} rounds=${BENCH_ROUNDS:-7} tuning_turns=2 kinds=(nbdkit qemu-raw qemu-qcow2)
+    size_mib=${BENCH_MIB:-8192} rounds=${BENCH_ROUNDS:-7} tuning_turns=2 short_factor=3
+    kinds=(nbdkit qemu-raw qemu-qcow2) delta_mibs=(8 64 256) parallel_mib=1024
     some=("${all_cases[@]}")
     ;;
 *)
@@ -25,9 +27,8 @@ full)
     ;;
 esac
 [ ${#cases[@]} -gt 0 ] || cases=("${some[@]}")
-# 64 MiB changed where the disk is large enough, and ten disks that are an eighth of it.
+# 64 MiB changed where the disk is large enough.
 dirty_blocks=$((size_mib >= 4096 ? 1024 : size_mib / 4))
-parallel_mib=$((size_mib / 8 < 512 ? 512 : size_mib / 8))
 
 die() {
     echo "bench: $*" >&2
@@ -71,7 +72,7 @@ case_live() {
         echo 'live: left out, only root can start a private libvirt' >&2
         return 0
     }
-    work=$work results=$results rounds=$rounds warm_mib=$warm_mib "$bench/live.sh" ||
+    work=$work results=$results rounds=$rounds short_factor=$short_factor warm_mib=$warm_mib "$bench/live.sh" ||
         die 'the live case failed'
 }
 
