@@ -22,6 +22,9 @@
 /* How long writes of a killed process are waited for. */
 #define STRAY_WRITES_MS 30000
 
+/* How long the kernel may lack the memory to take a write. */
+#define SUBMIT_PATIENCE_MS 30000
+
 struct replica {
     char *folder;                /* set once */
     char *name;                  /* set once: of the file written */
@@ -37,10 +40,14 @@ struct replica_lane {
     int event_fd;            /* set once */
     replica_done done;       /* set once */
     void *owner;             /* set once */
+    GQueue queued;           /* the lane's thread: struct local_write, not yet with the kernel */
+    gboolean broken;         /* the lane's thread: nothing is submitted any more */
+    gint64 refused_us;       /* the lane's thread: since when the kernel takes none; 0: it does */
 };
 
 /* One write in flight: the ring hands it back. */
 struct local_write {
+    GList link; /* in queued */
     void *cookie;
     unsigned length_bytes;
 };
@@ -136,6 +143,7 @@ static struct replica_lane *local_lane_open(struct replica *replica, unsigned de
     lane->replica = replica;
     lane->done = done;
     lane->owner = lane_owner;
+    g_queue_init(&lane->queued);
     int result = io_uring_queue_init(depth, &lane->ring, 0);
     if (result < 0) {
         landfall_error_set_errno(error, LANDFALL_ERROR_UNSUPPORTED, -result,
@@ -174,11 +182,43 @@ static int local_lane_fd(const struct replica_lane *lane)
     return lane->event_fd;
 }
 
+static struct local_write *next_queued(struct replica_lane *lane)
+{
+    GList *link = g_queue_pop_head_link(&lane->queued);
+    return link ? link->data : NULL;
+}
+
+/* What the kernel does not take is answered with the error: nobody waits for it any more. It stays
+ * in the ring, which is not submitted again. */
+static void give_up_queued(struct replica_lane *lane, int errnum)
+{
+    lane->broken = TRUE;
+    for (struct local_write *write; (write = next_queued(lane)); g_free(write))
+        lane->done(lane->owner, write->cookie, errnum);
+}
+
+static gboolean is_passing(struct replica_lane *lane, int result)
+{
+    if (result != -EINTR && result != -EAGAIN && result != -EBUSY)
+        return FALSE;
+    gint64 now_us = g_get_monotonic_time();
+    if (!lane->refused_us)
+        lane->refused_us = now_us;
+    return now_us - lane->refused_us < SUBMIT_PATIENCE_MS * 1000ll;
+}
+
 static gboolean local_submit(struct replica_lane *lane, GError **error)
 {
-    int result = io_uring_submit(&lane->ring);
-    if (result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY)
+    if (lane->queued.length == 0)
         return TRUE;
+    int result = io_uring_submit(&lane->ring);
+    for (int i = 0; i < result; i++)
+        next_queued(lane); /* the ring hands it back */
+    if (result > 0)
+        lane->refused_us = 0;
+    if (result >= 0 || is_passing(lane, result))
+        return TRUE;
+    give_up_queued(lane, -result);
     landfall_error_set_errno(error, LANDFALL_ERROR_REPLICA, -result, NULL, "cannot write to %s",
                              lane->replica->path);
     return FALSE;
@@ -196,8 +236,8 @@ static gboolean local_write(struct replica_lane *lane, const void *data, gsize l
                                    (guint)((length_bytes + BLOCK_BYTES - 1) / BLOCK_BYTES));
         *ret_layer_offset = at;
     }
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&lane->ring);
-    if (!sqe && local_submit(lane, error))
+    struct io_uring_sqe *sqe = lane->broken ? NULL : io_uring_get_sqe(&lane->ring);
+    if (!sqe && !lane->broken && local_submit(lane, error))
         sqe = io_uring_get_sqe(&lane->ring);
     if (!sqe) {
         if (error && !*error)
@@ -205,10 +245,12 @@ static gboolean local_write(struct replica_lane *lane, const void *data, gsize l
         return FALSE;
     }
     struct local_write *write = g_new(struct local_write, 1);
+    write->link = (GList){.data = write};
     write->cookie = cookie;
     write->length_bytes = (unsigned)length_bytes;
     io_uring_prep_write(sqe, replica->fd, data, write->length_bytes, at);
     io_uring_sqe_set_data(sqe, write);
+    g_queue_push_tail_link(&lane->queued, &write->link);
     return TRUE;
 }
 

@@ -53,6 +53,7 @@ struct replica_ops {
     gboolean (*write)(struct replica_lane *lane, const void *data, gsize length_bytes,
                       guint64 offset_bytes, void *cookie, guint64 *ret_layer_offset,
                       GError **error);
+    /* After a failure, the queued writes have been answered with it, and no more are taken. */
     gboolean (*submit)(struct replica_lane *lane, GError **error);
     gboolean (*reap)(struct replica_lane *lane, GError **error);
 
