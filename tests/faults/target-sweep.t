@@ -47,6 +47,8 @@ else
     seq "$seed" $((seed + 20000)) >"$KIT_TMP/random"
     shuf -n "$SAMPLE" --random-source="$KIT_TMP/random" "$KIT_TMP/faults" >"$KIT_TMP/sample"
 fi
+# A kernel that takes no write at all: nothing may wait for it.
+echo "delta io_uring_enter 1+ EIO" >>"$KIT_TMP/sample"
 while read -r kind calls when error; do
     count=$((count + 1))
     fault_store "$kind"
