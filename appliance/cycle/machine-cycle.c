@@ -19,6 +19,8 @@ static const char *const consistency_names[] = {
     [SNAPSHOT_SHUTDOWN] = "shutdown",
 };
 
+#define LOCAL_RECONNECT_SECONDS 2u
+
 struct machine_cycle {
     const struct machine_cycle_options *options;
     const struct machine_cycle_observer *observer;
@@ -367,6 +369,9 @@ static struct work *make_work(const struct machine_cycle *cycle)
         struct work_disk *entry = work_add_disk(work, disk->name);
         entry->source.uri = g_strdup(disk->nbd_uri);
         entry->source.command = g_strdupv(disk->nbd_command);
+        /* On this host QEMU itself is the server, and the path to it does not break by itself. */
+        if (cycle->machine && !disk->nbd_command)
+            work->reconnect_seconds = LOCAL_RECONNECT_SECONDS;
         entry->bitmap = g_strdup(disk->bitmap);
         take_demotion(cycle, disk, entry);
     }
