@@ -91,7 +91,7 @@ cuts=$(grep -c INJECTED "$KIT_TMP/trace")
 diag "$cuts cuts"
 ok "connections are cut" [ "$cuts" -ge 12 ]
 went_on "connections cut"
-is "connections cut: each is said" "$(warnings source-reconnected)" "$cuts"
+is "R14: connections cut: each is said" "$(warnings source-reconnected)" "$cuts"
 like "connections cut: what is said" "$(warning_text source-reconnected)" \
     "^lost the connection to nbd.*good.sock.*made a new one after [0-9.]+ s"
 points=1
@@ -117,7 +117,7 @@ ok "a server killed three times: is said" [ "$(warnings source-reconnected)" -ge
 asked=$(cat "$KIT_TMP"/log.? | perl -ne '$n += hex $1 if / Read .*count=0x([0-9a-f]+)/; END { print $n }')
 lanes=$(($(nproc) < 4 ? $(nproc) : 4))
 diag "asked for $((asked - size)) bytes twice"
-ok "a server killed three times: asked again for what was in flight, no more" \
+ok "R14: a server killed three times: asked again for what was in flight, no more" \
     [ $((asked - size)) -le $((3 * lanes * 16 * REQUEST)) ]
 
 # --- a server that stays away -------------------------------------------------------------------
