@@ -259,7 +259,9 @@ static gboolean lane_open(struct lane *lane, struct nbd_handle *connection, GErr
     lane->work_left = TRUE;
     /* A run is followed by a block that does not change, but for the last. */
     guint writes = depth * (REQUEST_BYTES / BLOCK_BYTES + 1) / 2;
-    lane->compare.replica = job->ops->lane_open(job->replica, writes, on_written, lane, error);
+    struct replica_pool pool = {lane->pool, (gsize)depth * REQUEST_BYTES};
+    lane->compare.replica =
+        job->ops->lane_open(job->replica, writes, &pool, on_written, lane, error);
     return lane->compare.replica != NULL;
 }
 

@@ -31,6 +31,12 @@ struct replica_spec {
     const gint *cancelled;                /* not 0: stop */
 };
 
+/* Where a lane's buffers are, so that a back end may make them known to the kernel once. */
+struct replica_pool {
+    void *bytes;
+    gsize length_bytes;
+};
+
 /* Called by reap for each write, with the write's cookie and 0 or an errno. */
 typedef void (*replica_done)(void *lane_owner, void *cookie, int errnum);
 
@@ -42,8 +48,10 @@ struct replica_ops {
     struct replica *(*begin)(const struct replica_spec *spec, struct block_map **ret_map,
                              GError **error);
 
-    /* One lane's way in; used by that lane's thread only. depth: most writes in flight. */
-    struct replica_lane *(*lane_open)(struct replica *replica, unsigned depth, replica_done done,
+    /* One lane's way in; used by that lane's thread only. depth: most writes in flight. pool: where
+     * what is written lies; empty: anywhere. It outlives the lane. */
+    struct replica_lane *(*lane_open)(struct replica *replica, unsigned depth,
+                                      const struct replica_pool *pool, replica_done done,
                                       void *lane_owner, GError **error);
     void (*lane_close)(struct replica_lane *lane);   /* nothing may be in flight */
     int (*lane_fd)(const struct replica_lane *lane); /* readable when reap has something to do */

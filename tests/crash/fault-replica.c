@@ -161,8 +161,10 @@ static gboolean fault_zero(struct replica *replica, guint64 offset_bytes, guint6
  */
 
 static struct replica_lane *fault_lane_open(struct replica *replica, unsigned depth,
-                                            replica_done done, void *lane_owner, GError **error)
+                                            const struct replica_pool *pool, replica_done done,
+                                            void *lane_owner, GError **error)
 {
+    (void)pool;
     if (fails(FAULT_LANE_OPEN, error))
         return NULL;
     struct replica_lane *lane = g_new0(struct replica_lane, 1);
@@ -287,7 +289,9 @@ static void handed_on(void *lane_owner, void *cookie, int errnum)
 static void hand_on(struct replica *replica)
 {
     guint pending = 0;
-    struct replica_lane *lane = local->lane_open(replica->below, 64, handed_on, &pending, NULL);
+    static const struct replica_pool no_pool;
+    struct replica_lane *lane =
+        local->lane_open(replica->below, 64, &no_pool, handed_on, &pending, NULL);
     g_assert_nonnull(lane);
     for (guint i = replica->pieces->len; i > 0; i--) {
         struct piece *piece = replica->pieces->pdata[i - 1];
