@@ -58,8 +58,7 @@ static gboolean transfer_all(struct cycle *cycle, GError **error)
         if (!disk_cycle_plan(cycle->disks->pdata[i], &cycle->context, error) ||
             !disk_cycle_transfer(cycle->disks->pdata[i], &cycle->context, error))
             return FALSE;
-    cycle->context.observer->source_done(cycle->context.observer->data);
-    return TRUE;
+    return cycle->context.observer->source_done(cycle->context.observer->data, error);
 }
 
 static char *utc_now(void)

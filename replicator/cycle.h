@@ -24,8 +24,9 @@ struct cycle_observer {
     void (*plan)(void *data, const char *disk, enum scan_mode mode, guint64 candidate_bytes,
                  const char *demotion_cause, const char *demotion_detail);
 
-    /* All sources have been read: the snapshot may go. */
-    void (*source_done)(void *data);
+    /* All sources have been read: the snapshot may go. FALSE with *error: what was read does not
+     * count, and nothing is committed. */
+    gboolean (*source_done)(void *data, GError **error);
 
     /* The recovery point is durable: the checkpoint may advance. What follows (map, retention) is
      * done again by the next cycle if it fails. */

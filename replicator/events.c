@@ -57,11 +57,13 @@ static void on_plan(void *data, const char *disk, enum scan_mode mode, guint64 c
     write_line(object);
 }
 
-static void on_source_done(void *data)
+static gboolean on_source_done(void *data, GError **error)
 {
     g_autoptr(JsonObject) object = event_new("source-done");
     (void)data;
+    (void)error;
     write_line(object);
+    return TRUE;
 }
 
 static void on_committed(void *data, const struct manifest *manifest)

@@ -176,27 +176,71 @@ static struct work *work_from_options(const struct options *options, GError **er
 /* --- work from standard input --------------------------------------------------------------------
  */
 
+/* How long to wait before looking at the signal handler's flag again. */
+#define CONFIRM_POLL_US (100 * G_TIME_SPAN_MILLISECOND)
+
+enum confirmation { CONFIRM_PENDING, CONFIRM_COMMIT, CONFIRM_NEVER };
+
 struct control {
     GDataInputStream *input;
     struct rate_limit *limit;
+
+    GMutex lock;
+    GCond changed;
+    enum confirmation confirmation; /* under lock */
 };
 
-/* Lines after the first change the running cycle: {"bandwidth": BYTES_PER_SECOND}. */
+static void confirm(struct control *control, enum confirmation confirmation)
+{
+    g_mutex_lock(&control->lock);
+    if (control->confirmation == CONFIRM_PENDING)
+        control->confirmation = confirmation;
+    g_cond_signal(&control->changed);
+    g_mutex_unlock(&control->lock);
+}
+
+/* Lines after the first change the running cycle: {"bandwidth": BYTES_PER_SECOND}, or let it
+ * commit:
+ * {"commit": true}. */
 static gpointer control_main(gpointer data)
 {
     struct control *control = data;
     for (;;) {
         gsize length;
         guint64 bandwidth;
+        gboolean commit = FALSE;
         g_autofree char *line = g_data_input_stream_read_line(control->input, &length, NULL, NULL);
-        if (!line)
+        if (!line) {
+            confirm(control, CONFIRM_NEVER);
             return NULL;
+        }
         g_autoptr(JsonObject) object =
             json_parse_object(line, length, "control line", LANDFALL_ERROR_CONFIG, NULL);
         if (object &&
             json_member_uint(object, "bandwidth", LANDFALL_ERROR_CONFIG, &bandwidth, NULL))
             rate_limit_set(control->limit, bandwidth);
+        if (object &&
+            json_optional_boolean(object, "commit", LANDFALL_ERROR_CONFIG, &commit, NULL) && commit)
+            confirm(control, CONFIRM_COMMIT);
     }
+}
+
+/* Only who holds the snapshot knows whether it was one until the last block was read. */
+static gboolean wait_for_confirmation(void *data, GError **error)
+{
+    struct control *control = data;
+    if (!events_observer().source_done(NULL, error))
+        return FALSE;
+    g_mutex_lock(&control->lock);
+    while (control->confirmation == CONFIRM_PENDING && !g_atomic_int_get(&cancelled))
+        g_cond_wait_until(&control->changed, &control->lock,
+                          g_get_monotonic_time() + CONFIRM_POLL_US);
+    gboolean commit = control->confirmation == CONFIRM_COMMIT;
+    g_mutex_unlock(&control->lock);
+    if (!commit)
+        landfall_error_set(error, LANDFALL_ERROR_CANCELLED, NULL,
+                           "cancelled before the commit was confirmed");
+    return commit;
 }
 
 static struct work *work_from_stdin(GDataInputStream *input, GError **error)
@@ -282,7 +326,11 @@ static int run(const struct options *options, GError **error)
         return EXIT_USAGE;
     struct rate_limit *limit = rate_limit_new(work->bandwidth);
     static struct control control; /* outlives this call: its thread ends with the process */
-    control = (struct control){input, limit};
+    control = (struct control){.input = input, .limit = limit};
+    if (options->from_stdin && work->confirm) {
+        observer.data = &control;
+        observer.source_done = wait_for_confirmation;
+    }
     if (options->from_stdin)
         g_thread_unref(g_thread_new("control", control_main, &control));
     struct manifest *manifest = cycle_run(work, limit, &observer, &cancelled, error);

@@ -6,7 +6,7 @@
  *   "describe": { … goes to machine.json },
  *   "consistency": "crash" | "filesystem" | "shutdown", "checkpoint": TEXT, "bitmap_since": TEXT,
  *   "bandwidth": bytes per second, "retain": N, "audit_blocks": N, "reconnect_seconds": N,
- *   "full_scan": true | false,
+ *   "full_scan": true | false, "confirm": true | false,
  *   "disks": [ { "name": TEXT, "uri": NBD-URI, "command": [TEXT, …], "bitmap": CONTEXT,
  *                "demotion_cause": TOKEN, "demotion_detail": TEXT } … ]
  *
@@ -179,6 +179,7 @@ static gboolean take_body(struct work *work, JsonObject *object, GError **error)
         !take_count(object, "audit_blocks", &work->audit_blocks, error) ||
         !take_count(object, "reconnect_seconds", &work->reconnect_seconds, error) ||
         !json_optional_boolean(object, "full_scan", CONFIG, &work->full_scan, error) ||
+        !json_optional_boolean(object, "confirm", CONFIG, &work->confirm, error) ||
         !json_member_array(object, "disks", CONFIG, &disks, error))
         return FALSE;
     for (guint i = 0; i < json_array_get_length(disks); i++) {
@@ -238,6 +239,7 @@ JsonObject *work_to_json(const struct work *work)
     json_object_set_int_member(object, "audit_blocks", work->audit_blocks);
     json_object_set_int_member(object, "reconnect_seconds", work->reconnect_seconds);
     json_object_set_boolean_member(object, "full_scan", work->full_scan);
+    json_object_set_boolean_member(object, "confirm", work->confirm);
     for (guint i = 0; i < work->disks->len; i++)
         json_array_add_object_element(disks, disk_to_json(work->disks->pdata[i]));
     json_object_set_array_member(object, "disks", disks);

@@ -28,6 +28,7 @@ struct work {
     guint audit_blocks;      /* clean blocks re-read in a cycle by bitmap */
     guint reconnect_seconds; /* without a connection before a cycle gives up; 0: at once */
     gboolean full_scan;      /* pay no attention to bitmaps */
+    gboolean confirm;        /* commit only when told so after all has been read */
     GPtrArray *disks;        /* struct work_disk */
 };
 

@@ -199,8 +199,6 @@ static gboolean begin(struct snapshot *snapshot, const struct snapshot_plan *pla
         return FALSE;
     g_autofree char *stem = snapshot_stem_new(machine, plan->store_id, plan->number);
     g_autoptr(GPtrArray) decisions = snapshot_decide(machine, plan, stem);
-    snapshot_scratch_check_space(machine, plan, snapshot->warnings);
-
     g_autofree char *socket = snapshot_socket_name(machine, plan->store_id);
     g_autofree char *folder = snapshot_socket_dir(machine, plan->socket_dir, strlen(socket));
     if (!snapshot_endpoint_fits(folder, socket, error))
@@ -210,7 +208,10 @@ static gboolean begin(struct snapshot *snapshot, const struct snapshot_plan *pla
         g_ptr_array_add(snapshot->scratch, g_strdup(decision->scratch_path));
     }
     snapshot->socket_path = g_build_filename(folder, socket, NULL);
-    if (!take(snapshot, plan, decisions, stem, error) ||
+    snapshot->scratch_watch =
+        snapshot_scratch_watch_start(machine, plan, decisions, snapshot->warnings, error);
+    if (!snapshot->scratch_watch || !take(snapshot, plan, decisions, stem, error) ||
+        !snapshot_scratch_watch_check(snapshot->scratch_watch, error) ||
         !snapshot_endpoint_check(machine->host, snapshot->socket_path, error))
         return FALSE;
     fill_disks(snapshot, decisions);

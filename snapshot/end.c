@@ -25,12 +25,18 @@ gboolean snapshot_let_go(struct snapshot *snapshot, GError **error)
            snapshot_file_remove(machine->host, snapshot->socket_path, NULL, error);
 }
 
+static void stop_watching(struct snapshot *snapshot)
+{
+    snapshot_scratch_watch_stop(g_steal_pointer(&snapshot->scratch_watch), snapshot->warnings);
+}
+
 gboolean snapshot_end(struct snapshot *snapshot, GError **error)
 {
     if (snapshot->ended || !snapshot->machine)
         return TRUE;
     if (!snapshot_let_go(snapshot, error))
         return FALSE;
+    stop_watching(snapshot);
     snapshot->ended = TRUE;
     return TRUE;
 }
@@ -125,6 +131,7 @@ void snapshot_free(struct snapshot *snapshot)
     if (!snapshot)
         return;
     snapshot_abort(snapshot, NULL);
+    stop_watching(snapshot);
     g_ptr_array_unref(snapshot->disks);
     g_ptr_array_unref(snapshot->scratch);
     g_ptr_array_unref(snapshot->warnings);

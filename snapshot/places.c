@@ -1,22 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Folders and files on the host: where QEMU may put its socket and its scratch images, whether
- * there is room, and how to remove what is ours. The README tells how the defaults were found. */
+/* Folders and files on the host: where QEMU may put its socket and its scratch images, and how to
+ * remove what is ours. The README tells how the defaults were found. */
 #include "snapshot/snapshot-private.h"
 
 #include <errno.h>
 #include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <sys/un.h>
 
 #define SYSTEM_STATE_DIR "/var/lib/libvirt/qemu"
 #define SYSTEM_IMAGE_DIR "/var/lib/libvirt/images"
 #define SHORT_NAME_LENGTH 20 /* libvirt cuts machine names to this in names of folders */
-
-/* A tenth of the disk, but no less than this (or the disk itself, which is the most it can need).
- */
-#define SCRATCH_RESERVE_MIN_BYTES (1ULL << 30)
 
 /* libvirt's own folder of the running machine: QEMU may write there under AppArmor and SELinux
  * too, and the folder goes away with the machine. */
@@ -58,48 +53,6 @@ const char *snapshot_scratch_dir(const struct snapshot_machine *machine,
     if (disk->image_dir)
         return disk->image_dir;
     return machine->host->session ? g_get_user_cache_dir() : SYSTEM_IMAGE_DIR;
-}
-
-static guint64 reserve_bytes(guint64 size_bytes)
-{
-    return MIN(size_bytes, MAX(size_bytes / 10, SCRATCH_RESERVE_MIN_BYTES));
-}
-
-void snapshot_scratch_check_space(const struct snapshot_machine *machine,
-                                  const struct snapshot_plan *plan, GPtrArray *warnings)
-{
-    if (!machine->host->local)
-        return;
-    /* Disks that share a folder share its space, so their reserves add up. */
-    g_autoptr(GHashTable) needed = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
-    for (gsize i = 0; i < plan->disk_count; i++) {
-        struct machine_disk *disk = snapshot_machine_find_disk(machine, plan->disks[i].name);
-        const char *folder = snapshot_scratch_dir(machine, disk, plan->scratch_dir);
-        guint64 *sum = g_hash_table_lookup(needed, folder);
-        if (!sum) {
-            sum = g_new0(guint64, 1);
-            g_hash_table_insert(needed, (gpointer)folder, sum);
-        }
-        *sum += reserve_bytes(disk->public.size_bytes);
-    }
-    GHashTableIter iter;
-    gpointer folder, sum;
-    g_hash_table_iter_init(&iter, needed);
-    while (g_hash_table_iter_next(&iter, &folder, &sum)) {
-        struct statvfs space;
-        if (statvfs(folder, &space) != 0)
-            continue;
-        guint64 free_bytes = (guint64)space.f_bavail * space.f_frsize;
-        if (free_bytes >= *(guint64 *)sum)
-            continue;
-        g_autofree char *has_text = g_format_size_full(free_bytes, G_FORMAT_SIZE_IEC_UNITS);
-        g_autofree char *needs_text = g_format_size_full(*(guint64 *)sum, G_FORMAT_SIZE_IEC_UNITS);
-        g_ptr_array_add(warnings,
-                        g_strdup_printf("scratch folder %s has %s free, less than the reserve of "
-                                        "%s: a guest that writes more than that during the cycle "
-                                        "would see write errors",
-                                        (const char *)folder, has_text, needs_text));
-    }
 }
 
 /* A remote file goes by the same ssh that carries the blocks. */

@@ -71,6 +71,7 @@ struct snapshot {
     /* Grows until the snapshot is freed. */
     GPtrArray *warnings; /* char * */
 
+    struct scratch_watch *scratch_watch; /* while the snapshot is held */
     struct freeze *unthawed; /* the guest did not thaw: a thread goes on trying; or NULL */
 
     /* How far letting go has come. */
@@ -161,11 +162,6 @@ char *snapshot_socket_dir(const struct snapshot_machine *machine, const char *so
                           gsize name_length);
 const char *snapshot_scratch_dir(const struct snapshot_machine *machine,
                                  const struct machine_disk *disk, const char *scratch_dir);
-
-/* Adds a warning for each local scratch folder whose free space is below the reserve of the disks.
- */
-void snapshot_scratch_check_space(const struct snapshot_machine *machine,
-                                  const struct snapshot_plan *plan, GPtrArray *warnings);
 
 /* Removes one of our files on the host. A file that is not there is fine. *ret_removed may be NULL.
  */
@@ -280,6 +276,25 @@ char *snapshot_checkpoint_xml(const struct snapshot_machine *machine, const GPtr
  * was checked, and the host is only read from. Never fails: what cannot be judged is demoted. */
 GPtrArray *snapshot_decide(struct snapshot_machine *machine, const struct snapshot_plan *plan,
                            const char *stem);
+
+/* --- scratch.c: room for scratch images
+ * -------------------------------------------------------------------------------------------- */
+
+struct scratch_watch;
+
+/* Looks at the room in the scratch folders, and starts the thread that ends the job of the plan's
+ * store when it runs low. NULL and error source when it is low already; little room, or a host where
+ * it cannot be seen, is a warning. decisions has the disks of the plan in their order. */
+struct scratch_watch *snapshot_scratch_watch_start(const struct snapshot_machine *machine,
+                                                   const struct snapshot_plan *plan,
+                                                   const GPtrArray *decisions, GPtrArray *warnings,
+                                                   GError **error);
+
+/* Whether the watch has let the job be; NULL is fine. Error source: it has ended it. */
+gboolean snapshot_scratch_watch_check(struct scratch_watch *watch, GError **error);
+
+/* Ends the thread; NULL is fine. */
+void snapshot_scratch_watch_stop(struct scratch_watch *watch, GPtrArray *warnings);
 
 /* --- begin.c, end.c
  * ---------------------------------------------------------------------------------- */

@@ -6,8 +6,8 @@
  * checkpoint where one can be trusted. This header is the whole of what callers see; libvirt and
  * plain NBD exports are the two ways to get one.
  *
- * Order of calls: host_open → machine_lookup → machine_clean → begin → (read the disks) → end →
- * commit or abort. Not thread-safe: one thread owns a host and all that comes from it. */
+ * Order of calls: host_open → machine_lookup → machine_clean → begin → (read the disks) → check →
+ * end → commit or abort. Not thread-safe: one thread owns a host and all that comes from it. */
 
 #include <glib.h>
 
@@ -30,6 +30,8 @@ struct snapshot_plan_disk {
     const char *name;
     guint64 replica_size_bytes;  /* at the base checkpoint: another size demotes; 0: no replica */
     const char *base_checkpoint; /* that of the replica's last recovery point, or NULL */
+    guint64 churn_bytes; /* what the guest can be expected to overwrite while the snapshot is held;
+                            0: unknown */
 };
 
 /* What is wanted. All pointers are borrowed for the call. */
@@ -116,6 +118,15 @@ const GPtrArray *snapshot_disks(const struct snapshot *snapshot);
 const GPtrArray *snapshot_warnings(const struct snapshot *snapshot);
 const char *snapshot_checkpoint(const struct snapshot *snapshot);
 enum snapshot_consistency snapshot_consistency(const struct snapshot *snapshot);
+
+/* Whether the disks have been those of the snapshot until now: to be asked when all has been read,
+ * before the data count. Error source: the job was ended, by somebody else or to keep its scratch
+ * space from running out, and what was read last may be newer than the snapshot. */
+gboolean snapshot_check(struct snapshot *snapshot, GError **error);
+
+/* Reading failed with *error: puts before it what has become of the machine, the job or the host,
+ * where that can be told. Takes up to two seconds, more for a host that does not answer. */
+void snapshot_explain(struct snapshot *snapshot, GError **error);
 
 /* Lets go of the guest: the disks have been read. Ends the backup job, removes scratch files and
  * sockets. Idempotent. A machine that was started paused is stopped by commit or abort: libvirt can

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "appliance/cycle/machine-cycle.h"
+#include "appliance/cycle/churn.h"
 #include "appliance/cycle/snapshot-command.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -190,6 +191,7 @@ static void plan_disk(const struct machine_cycle *cycle, const char *name,
         .name = g_strdup(name),
         .replica_size_bytes = disk ? disk->size_bytes : 0,
         .base_checkpoint = manifest && manifest == latest(cycle) ? manifest->checkpoint : NULL,
+        .churn_bytes = churn_expect(cycle->replicas, name),
     };
 }
 
@@ -364,6 +366,7 @@ static struct work *make_work(const struct machine_cycle *cycle)
     work->bandwidth = options->bandwidth;
     work->retain = options->retain;
     work->full_scan = options->full_scan;
+    work->confirm = TRUE;
     for (guint i = 0; i < disks->len; i++) {
         const struct snapshot_disk *disk = disks->pdata[i];
         struct work_disk *entry = work_add_disk(work, disk->name);
@@ -391,20 +394,25 @@ static gboolean end_snapshot(struct machine_cycle *cycle, GError **error)
     return TRUE;
 }
 
+/* What was read counts only if the snapshot has lasted until then. */
+static gboolean on_child_confirm(void *data, GError **error)
+{
+    const struct machine_cycle *cycle = data;
+    return snapshot_check(cycle->snapshot, error);
+}
+
 /* A snapshot that cannot be ended cleanly does not fail a cycle whose data are all read: the next
  * cycle cleans up, and says so. */
-static gboolean on_child_event(void *data, const char *event, JsonObject *line, GError **error)
+static void on_child_event(void *data, const char *event, JsonObject *line)
 {
     struct machine_cycle *cycle = data;
     g_autoptr(GError) cause = NULL;
-    (void)error;
     if (strcmp(event, "source-done") == 0 && !end_snapshot(cycle, &cause))
         warn(cycle, "snapshot", NULL, cause->message);
     if (strcmp(event, "committed") == 0)
         cycle->committed = TRUE;
     if (strcmp(event, "result") != 0) /* the cycle's own result says more */
         cycle->observer->event(cycle->observer->data, event, line);
-    return TRUE;
 }
 
 static JsonObject *replicate(struct machine_cycle *cycle, GError **error)
@@ -417,7 +425,8 @@ static JsonObject *replicate(struct machine_cycle *cycle, GError **error)
     struct work *work = make_work(cycle);
     g_autoptr(JsonObject) json = work_to_json(work);
     work_free(work);
-    return replicate_child_run(json, on_child_event, cycle, cycle->observer->running, error);
+    struct replicate_listener listener = {cycle, on_child_event, on_child_confirm};
+    return replicate_child_run(json, &listener, cycle->observer->running, error);
 }
 
 /* The store decides, not the child's words: a child killed right after its commit has said nothing.
@@ -464,6 +473,8 @@ static JsonObject *cycle_snapshot(struct machine_cycle *cycle, GError **error)
     g_autoptr(GError) cause = NULL;
     report_snapshot(cycle);
     JsonObject *result = replicate(cycle, &cause);
+    if (!result)
+        snapshot_explain(cycle->snapshot, &cause);
     if (!result && (result = find_committed(cycle))) {
         g_autofree char *message =
             g_strdup_printf("the recovery point is whole, but tidying up after it was cut short "

@@ -32,6 +32,19 @@ static char *find_program(GError **error)
     return found;
 }
 
+/* A child that has ended says why on its output, so that a pipe nobody reads is no error. */
+static gboolean child_write(const struct child *child, const char *text, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    if (g_output_stream_write_all(g_subprocess_get_stdin_pipe(child->process), text, strlen(text),
+                                  NULL, NULL, &cause) ||
+        g_error_matches(cause, G_IO_ERROR, G_IO_ERROR_BROKEN_PIPE))
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_SOURCE, NULL, "cannot write to %s: %s", PROGRAM,
+                       cause->message);
+    return FALSE;
+}
+
 static gboolean child_start(struct child *child, JsonObject *work, GError **error)
 {
     g_autofree char *program = find_program(error);
@@ -46,11 +59,7 @@ static gboolean child_start(struct child *child, JsonObject *work, GError **erro
         arguments, G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE, &cause);
     if (child->process) {
         child->output = g_data_input_stream_new(g_subprocess_get_stdout_pipe(child->process));
-        /* A child that ends before it has read its work says why on its output. */
-        if (g_output_stream_write_all(g_subprocess_get_stdin_pipe(child->process), line,
-                                      strlen(line), NULL, NULL, &cause) ||
-            g_error_matches(cause, G_IO_ERROR, G_IO_ERROR_BROKEN_PIPE))
-            return TRUE;
+        return child_write(child, line, error);
     }
     landfall_error_set(error, LANDFALL_ERROR_SOURCE, NULL, "cannot start %s: %s", program,
                        cause->message);
@@ -68,7 +77,7 @@ static void take_error(struct child *child, JsonObject *line)
 }
 
 static gboolean take_line(struct child *child, const char *text, gsize length,
-                          replicate_event on_event, void *data, GError **error)
+                          const struct replicate_listener *listener, GError **error)
 {
     const char *event;
     g_autoptr(JsonObject) line =
@@ -86,11 +95,16 @@ static gboolean take_line(struct child *child, const char *text, gsize length,
             child->result = json_object_ref(json_node_get_object(node));
         }
     }
-    return on_event(data, event, line, error);
+    if (strcmp(event, "source-done") == 0 &&
+        (!listener->confirm(listener->data, error) ||
+         !child_write(child, "{\"commit\":true}\n", error)))
+        return FALSE;
+    listener->event(listener->data, event, line);
+    return TRUE;
 }
 
 /* Reads events until the child closes its output. */
-static gboolean child_listen(struct child *child, replicate_event on_event, void *data,
+static gboolean child_listen(struct child *child, const struct replicate_listener *listener,
                              GError **error)
 {
     for (;;) {
@@ -104,7 +118,7 @@ static gboolean child_listen(struct child *child, replicate_event on_event, void
                                PROGRAM, cause->message);
             return FALSE;
         }
-        if (!take_line(child, text, length, on_event, data, error))
+        if (!take_line(child, text, length, listener, error))
             return FALSE;
     }
 }
@@ -129,14 +143,14 @@ static gboolean child_judge(const struct child *child, GError **error)
     return FALSE;
 }
 
-JsonObject *replicate_child_run(JsonObject *work, replicate_event on_event, void *data,
+JsonObject *replicate_child_run(JsonObject *work, const struct replicate_listener *listener,
                                 replicate_running running, GError **error)
 {
     struct child child = {0};
     gboolean ok = child_start(&child, work, error);
     if (ok) {
         running((int)g_ascii_strtoll(g_subprocess_get_identifier(child.process), NULL, 10));
-        ok = child_listen(&child, on_event, data, error);
+        ok = child_listen(&child, listener, error);
         if (!ok)
             g_subprocess_send_signal(child.process, SIGTERM);
     }

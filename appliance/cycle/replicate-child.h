@@ -6,15 +6,22 @@
 
 #include <json-glib/json-glib.h>
 
-/* Called for each event line, in the caller's thread. FALSE with *error makes the run fail: the
- * child is ended and what it did before its commit is taken back. */
-typedef gboolean (*replicate_event)(void *data, const char *event, JsonObject *line,
-                                    GError **error);
+/* Who hears of the child, all in the caller's thread. */
+struct replicate_listener {
+    void *data;
+
+    /* One event line. */
+    void (*event)(void *data, const char *event, JsonObject *line);
+
+    /* All has been read, and the child waits: FALSE with *error makes the run fail before anything
+     * is committed. Comes before event source-done. */
+    gboolean (*confirm)(void *data, GError **error);
+};
 
 /* Tells when a child runs (its process id) and when it has ended (0), for signals. */
 typedef void (*replicate_running)(int pid);
 
-/* Runs the child to its end. Returns its result, the recovery point; the caller owns it. Errors:
+/* Runs the child to its end; the work must ask for confirmation. Returns its result, the recovery point; the caller owns it. Errors:
  * the child's own; source when it could not be started or died without a word. */
-JsonObject *replicate_child_run(JsonObject *work, replicate_event on_event, void *data,
+JsonObject *replicate_child_run(JsonObject *work, const struct replicate_listener *listener,
                                 replicate_running running, GError **error);
