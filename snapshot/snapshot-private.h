@@ -283,8 +283,8 @@ GPtrArray *snapshot_decide(struct snapshot_machine *machine, const struct snapsh
 struct scratch_watch;
 
 /* Looks at the room in the scratch folders, and starts the thread that ends the job of the plan's
- * store when it runs low. NULL and error source when it is low already; little room, or a host where
- * it cannot be seen, is a warning. decisions has the disks of the plan in their order. */
+ * store when it runs low. NULL and error source when it is low already; little room, or a host
+ * where it cannot be seen, is a warning. decisions has the disks of the plan in their order. */
 struct scratch_watch *snapshot_scratch_watch_start(const struct snapshot_machine *machine,
                                                    const struct snapshot_plan *plan,
                                                    const GPtrArray *decisions, GPtrArray *warnings,

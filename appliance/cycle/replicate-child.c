@@ -95,9 +95,8 @@ static gboolean take_line(struct child *child, const char *text, gsize length,
             child->result = json_object_ref(json_node_get_object(node));
         }
     }
-    if (strcmp(event, "source-done") == 0 &&
-        (!listener->confirm(listener->data, error) ||
-         !child_write(child, "{\"commit\":true}\n", error)))
+    if (strcmp(event, "source-done") == 0 && (!listener->confirm(listener->data, error) ||
+                                              !child_write(child, "{\"commit\":true}\n", error)))
         return FALSE;
     listener->event(listener->data, event, line);
     return TRUE;

@@ -21,7 +21,8 @@ struct replicate_listener {
 /* Tells when a child runs (its process id) and when it has ended (0), for signals. */
 typedef void (*replicate_running)(int pid);
 
-/* Runs the child to its end; the work must ask for confirmation. Returns its result, the recovery point; the caller owns it. Errors:
- * the child's own; source when it could not be started or died without a word. */
+/* Runs the child to its end; the work must ask for confirmation. Returns its result, the recovery
+ * point; the caller owns it. Errors: the child's own; source when it could not be started or died
+ * without a word. */
 JsonObject *replicate_child_run(JsonObject *work, const struct replicate_listener *listener,
                                 replicate_running running, GError **error);
