@@ -34,6 +34,23 @@ is "the command carries the disk" "$(field .vda)" 67108864
 hold_say abort
 is "abort succeeds" "$(field .error)" null
 hold_done
+
+# The folder for scratch images is on the host, where something else fills it up.
+mkdir "$KIT_TMP/small"
+mount -t tmpfs -o size=64m,mode=777 tmpfs "$KIT_TMP/small"
+cleanup_fn umount "$KIT_TMP/small"
+job_is() {
+    local there=no
+    virsh -q -c qemu:///system backup-dumpxml demo >/dev/null 2>&1 && there=yes
+    [ $there = "$1" ]
+}
+hold --machine demo --disk vda --scratch-dir "$KIT_TMP/small"
+ok "a backup job runs" job_is yes
+head -c 60M /dev/zero >"$KIT_TMP/small/of-somebody-else"
+ok "S8: it is ended before scratch space runs out" wait_for 20 job_is no
+hold_say abort
+is "abort succeeds after that" "$(field .error)" null
+hold_done
 LIBVIRT_DEFAULT_URI=qemu:///system
 is "S6: nothing is left on the host" "$(host_state)" "$before"
 
