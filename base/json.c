@@ -123,6 +123,28 @@ gboolean json_optional_boolean(JsonObject *object, const char *name, enum landfa
     return TRUE;
 }
 
+gboolean json_optional_strings(JsonObject *object, const char *name, enum landfall_error_code code,
+                               GStrv *ret_value, GError **error)
+{
+    JsonNode *node;
+    if (!member_node(object, name, TRUE, code, &node, error))
+        return FALSE;
+    if (!node)
+        return TRUE;
+    if (!JSON_NODE_HOLDS_ARRAY(node) || json_array_get_length(json_node_get_array(node)) == 0)
+        return wrong_type(name, "an array of strings", code, error);
+    g_autoptr(GList) elements = json_array_get_elements(json_node_get_array(node));
+    g_autoptr(GStrvBuilder) strings = g_strv_builder_new();
+    for (const GList *element = elements; element; element = element->next) {
+        JsonNode *string = element->data;
+        if (!JSON_NODE_HOLDS_VALUE(string) || json_node_get_value_type(string) != G_TYPE_STRING)
+            return wrong_type(name, "an array of strings", code, error);
+        g_strv_builder_add(strings, json_node_get_string(string));
+    }
+    *ret_value = g_strv_builder_end(strings);
+    return TRUE;
+}
+
 gboolean json_element_object(JsonArray *array, guint index, const char *what,
                              enum landfall_error_code code, JsonObject **ret_value, GError **error)
 {
@@ -139,6 +161,16 @@ void json_set_optional_string(JsonObject *object, const char *name, const char *
 {
     if (value)
         json_object_set_string_member(object, name, value);
+}
+
+void json_set_optional_strings(JsonObject *object, const char *name, const char *const *value)
+{
+    if (!value)
+        return;
+    JsonArray *array = json_array_new();
+    for (; *value; value++)
+        json_array_add_string_element(array, *value);
+    json_object_set_array_member(object, name, array);
 }
 
 char *json_object_to_text(JsonObject *object, gboolean pretty)

@@ -31,12 +31,17 @@ gboolean json_optional_uint(JsonObject *object, const char *name, enum landfall_
 gboolean json_optional_boolean(JsonObject *object, const char *name, enum landfall_error_code code,
                                gboolean *ret_value, GError **error);
 
+/* An array of strings that is not empty; *ret_value is owned by the caller. */
+gboolean json_optional_strings(JsonObject *object, const char *name, enum landfall_error_code code,
+                               GStrv *ret_value, GError **error);
+
 /* The element at index as an object; an error when it is something else. Borrowed. */
 gboolean json_element_object(JsonArray *array, guint index, const char *what,
                              enum landfall_error_code code, JsonObject **ret_value, GError **error);
 
 /* Sets member name to value, or leaves it out when value is NULL. */
 void json_set_optional_string(JsonObject *object, const char *name, const char *value);
+void json_set_optional_strings(JsonObject *object, const char *name, const char *const *value);
 
 /* The object as text: one line, or indented for people. The caller owns the text. */
 char *json_object_to_text(JsonObject *object, gboolean pretty);

@@ -29,12 +29,52 @@ static int sample_read(void *data, int *errnum)
     return 1;
 }
 
-/* Up to n distinct clean blocks. */
-static GArray *choose(const struct block_map *map, const struct extent_list *candidates, guint n)
+/* The last clean block of a page that holds data, or G_MAXUINT64. */
+static guint64 last_data_of_page(const struct block_hash hashes[MAP_PAGE_BLOCKS],
+                                 const struct extent_list *candidates, guint64 page)
+{
+    for (guint i = MAP_PAGE_BLOCKS; i-- > 0;) {
+        guint64 block = page * MAP_PAGE_BLOCKS + i;
+        if (!block_hash_is_zero(&hashes[i]) &&
+            !extent_list_contains(candidates, block * BLOCK_BYTES))
+            return block;
+    }
+    return G_MAXUINT64;
+}
+
+/* The last clean block of the disk that holds data, or G_MAXUINT64. An image that was shrunk and
+ * grown again has lost its end, and its bitmap does not know: if anything that counts is lost and
+ * was not written anew, then this block is. */
+static gboolean last_data(const struct block_map *map, const struct extent_list *candidates,
+                          guint64 *ret_block, GError **error)
+{
+    guint64 page_count;
+    g_autofree struct block_hash *pages = block_map_load_page_hashes(map, &page_count, error);
+    if (!pages)
+        return FALSE;
+    *ret_block = G_MAXUINT64;
+    for (guint64 page = page_count; page-- > 0 && *ret_block == G_MAXUINT64;) {
+        struct block_hash hashes[MAP_PAGE_BLOCKS];
+        if (block_hash_is_zero(&pages[page]))
+            continue;
+        if (!block_map_read_page(map, page, hashes, error))
+            return FALSE;
+        *ret_block = last_data_of_page(hashes, candidates, page);
+    }
+    return TRUE;
+}
+
+/* Up to n distinct clean blocks: first, if there is one, then such as chance finds. */
+static GArray *choose(const struct block_map *map, const struct extent_list *candidates,
+                      guint64 first, guint n)
 {
     GArray *blocks = g_array_new(FALSE, FALSE, sizeof(guint64));
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     guint64 total = block_count(block_map_disk_bytes(map));
+    if (first != G_MAXUINT64) {
+        g_hash_table_add(seen, g_memdup2(&first, sizeof first));
+        g_array_append_val(blocks, first);
+    }
     for (guint try = 0; try < n * TRIES_PER_BLOCK && blocks->len < n; try++) {
         guint64 block = (((guint64)g_random_int() << 32) | g_random_int()) % total;
         if (!extent_list_contains(candidates, block * BLOCK_BYTES) &&
@@ -103,7 +143,14 @@ gboolean audit_sample(const struct nbd_source *source, struct nbd_handle *handle
                       GError **error)
 {
     struct audit_result result = {0};
-    g_autoptr(GArray) blocks = choose(map, candidates, block_count_max);
+    guint64 first;
+    if (block_count_max == 0) {
+        *ret_result = result;
+        return TRUE;
+    }
+    if (!last_data(map, candidates, &first, error))
+        return FALSE;
+    g_autoptr(GArray) blocks = choose(map, candidates, first, block_count_max);
     g_autofree guint8 *buffers = g_malloc((gsize)IN_FLIGHT * BLOCK_BYTES);
     for (guint i = 0; i < blocks->len; i += IN_FLIGHT)
         if (!audit_batch(source, handle, map, &g_array_index(blocks, guint64, i),

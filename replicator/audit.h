@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Trust, but audit: a random sample of the blocks that a dirty bitmap calls clean is read from the
- * source and compared with the block map. One miss means that the bitmap lies. */
+/* Trust, but audit: a sample of the blocks that a dirty bitmap calls clean is read from the source
+ * and compared with the block map: a random one, and the last block that holds data, which an image
+ * that was shrunk and grown again has lost. One miss means that the bitmap lies. */
 
 #include "replicator/block-map.h"
 #include "replicator/nbd-source.h"

@@ -331,6 +331,7 @@ static void fill_figures(const struct disk_cycle *disk, struct manifest_disk *en
     entry->mode = disk->mode;
     entry->demotion_cause = g_strdup(disk->demotion_cause);
     entry->demotion_detail = g_strdup(disk->demotion_detail);
+    entry->images = g_strdupv(disk->work->images);
     entry->figures = (struct disk_figures){
         .candidate_bytes = extent_list_bytes(disk->candidates, EXTENT_DATA) +
                            extent_list_bytes(disk->candidates, EXTENT_ZERO),

@@ -5,7 +5,8 @@
  *   "number", "machine", "machine_name", "created", "consistency", "checkpoint", "duration_ms",
  *   "disks": an array of
  *      "name", "size_bytes", "seed" (16 hexadecimal digits), "layer", "layer_bytes", "generation",
- *      "root_hash", "mode", "demotion_cause", "demotion_detail" and the figures of the cycle.
+ *      "root_hash", "mode", "demotion_cause", "demotion_detail", "images" and the figures of the
+ *      cycle.
  *
  * Valid if and only if (1) the checksum holds, (2) every member is there with its type, (3) names
  * are plain file names. A layer's backing files are named in the layers themselves: each fact
@@ -40,6 +41,7 @@ static void manifest_disk_free(struct manifest_disk *disk)
     g_free(disk->layer);
     g_free(disk->demotion_cause);
     g_free(disk->demotion_detail);
+    g_strfreev(disk->images);
     g_free(disk);
 }
 
@@ -122,6 +124,7 @@ static JsonObject *disk_to_json(const struct manifest_disk *disk)
     json_object_set_string_member(object, "mode", mode_names[disk->mode]);
     json_set_optional_string(object, "demotion_cause", disk->demotion_cause);
     json_set_optional_string(object, "demotion_detail", disk->demotion_detail);
+    json_set_optional_strings(object, "images", (const char *const *)disk->images);
     for (gsize i = 0; i < G_N_ELEMENTS(figures); i++)
         json_object_set_int_member(
             object, figures[i].name,
@@ -211,7 +214,8 @@ static gboolean disk_load(struct manifest *manifest, JsonObject *object, GError 
         !json_member_uint(object, "generation", CORRUPT, &disk->generation, error) ||
         !disk_hashes_load(disk, object, error) ||
         !optional_dup(object, "demotion_cause", &disk->demotion_cause, error) ||
-        !optional_dup(object, "demotion_detail", &disk->demotion_detail, error))
+        !optional_dup(object, "demotion_detail", &disk->demotion_detail, error) ||
+        !json_optional_strings(object, "images", CORRUPT, &disk->images, error))
         return FALSE;
     for (gsize i = 0; i < G_N_ELEMENTS(figures); i++)
         if (!json_member_uint(object, figures[i].name, CORRUPT,

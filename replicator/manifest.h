@@ -37,6 +37,7 @@ struct manifest_disk {
     enum scan_mode mode;
     char *demotion_cause;  /* why not by bitmap: a stable token, or NULL */
     char *demotion_detail; /* the same for people, or NULL */
+    char **images;         /* what the disk is made of on its host, for whoever plans, or NULL */
     struct disk_figures figures;
 };
 

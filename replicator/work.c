@@ -8,7 +8,7 @@
  *   "bandwidth": bytes per second, "retain": N, "audit_blocks": N, "reconnect_seconds": N,
  *   "full_scan": true | false, "confirm": true | false,
  *   "disks": [ { "name": TEXT, "uri": NBD-URI, "command": [TEXT, …], "bitmap": CONTEXT,
- *                "demotion_cause": TOKEN, "demotion_detail": TEXT } … ]
+ *                "demotion_cause": TOKEN, "demotion_detail": TEXT, "images": [TEXT, …] } … ]
  *
  * Only version, store, machine and disks with name and uri are mandatory. */
 
@@ -32,6 +32,7 @@ static void work_disk_free(struct work_disk *disk)
     g_free(disk->bitmap);
     g_free(disk->demotion_cause);
     g_free(disk->demotion_detail);
+    g_strfreev(disk->images);
     g_free(disk);
 }
 
@@ -103,30 +104,6 @@ static gboolean take_count(JsonObject *object, const char *name, guint *target, 
     return TRUE;
 }
 
-static gboolean take_command(JsonObject *object, struct work_disk *disk, GError **error)
-{
-    JsonArray *array;
-    if (!json_object_has_member(object, "command"))
-        return TRUE;
-    if (!json_member_array(object, "command", CONFIG, &array, error))
-        return FALSE;
-    g_autoptr(GStrvBuilder) words = g_strv_builder_new();
-    if (json_array_get_length(array) == 0) {
-        landfall_error_set(error, CONFIG, NULL, "member 'command' has no words");
-        return FALSE;
-    }
-    for (guint i = 0; i < json_array_get_length(array); i++) {
-        JsonNode *node = json_array_get_element(array, i);
-        if (!JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_STRING) {
-            landfall_error_set(error, CONFIG, NULL, "member 'command' is not an array of strings");
-            return FALSE;
-        }
-        g_strv_builder_add(words, json_node_get_string(node));
-    }
-    disk->source.command = g_strv_builder_end(words);
-    return TRUE;
-}
-
 static gboolean take_disk(struct work *work, JsonObject *object, GError **error)
 {
     const char *name, *uri;
@@ -135,7 +112,8 @@ static gboolean take_disk(struct work *work, JsonObject *object, GError **error)
         return FALSE;
     struct work_disk *disk = work_add_disk(work, name);
     disk->source.uri = g_strdup(uri);
-    return take_command(object, disk, error) &&
+    return json_optional_strings(object, "command", CONFIG, &disk->source.command, error) &&
+           json_optional_strings(object, "images", CONFIG, &disk->images, error) &&
            take_string(object, "bitmap", &disk->bitmap, error) &&
            take_string(object, "demotion_cause", &disk->demotion_cause, error) &&
            take_string(object, "demotion_detail", &disk->demotion_detail, error);
@@ -209,12 +187,8 @@ static JsonObject *disk_to_json(const struct work_disk *disk)
     JsonObject *object = json_object_new();
     json_object_set_string_member(object, "name", disk->source.name);
     json_object_set_string_member(object, "uri", disk->source.uri);
-    if (disk->source.command) {
-        JsonArray *words = json_array_new();
-        for (char **word = disk->source.command; *word; word++)
-            json_array_add_string_element(words, *word);
-        json_object_set_array_member(object, "command", words);
-    }
+    json_set_optional_strings(object, "command", (const char *const *)disk->source.command);
+    json_set_optional_strings(object, "images", (const char *const *)disk->images);
     json_set_optional_string(object, "bitmap", disk->bitmap);
     json_set_optional_string(object, "demotion_cause", disk->demotion_cause);
     json_set_optional_string(object, "demotion_detail", disk->demotion_detail);

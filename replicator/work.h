@@ -13,6 +13,7 @@ struct work_disk {
     char *bitmap;          /* NBD meta context that names what changed since the replica, or NULL */
     char *demotion_cause;  /* why there is no bitmap though there could be: a token, or NULL */
     char *demotion_detail; /* the same for people, or NULL */
+    char **images;         /* what the disk is made of on its host: goes to the manifest; or NULL */
 };
 
 struct work {

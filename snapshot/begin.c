@@ -13,6 +13,7 @@ static void snapshot_disk_free(struct snapshot_disk *disk)
     g_free(disk->bitmap);
     g_free(disk->demotion_cause);
     g_free(disk->demotion_detail);
+    g_strfreev(disk->images);
     g_free(disk);
 }
 
@@ -185,6 +186,7 @@ static void fill_disks(struct snapshot *snapshot, const GPtrArray *decisions)
         disk->size_bytes = decision->size_bytes;
         disk->demotion_cause = g_strdup(decision->cause);
         disk->demotion_detail = g_strdup(decision->detail);
+        disk->images = g_strdupv(decision->images);
         if (decision->incremental)
             disk->bitmap = g_strdup("qemu:dirty-bitmap:" SNAPSHOT_EXPORT_BITMAP);
         snapshot_endpoint_fill(snapshot->machine->host, snapshot->socket_path, disk);
@@ -205,6 +207,8 @@ static gboolean begin(struct snapshot *snapshot, const struct snapshot_plan *pla
         return FALSE;
     for (guint i = 0; i < decisions->len; i++) {
         const struct disk_decision *decision = decisions->pdata[i];
+        if (!snapshot->lost && decision->cause && decision->checkpoint)
+            snapshot->lost = g_strdupv((GStrv)plan->past);
         g_ptr_array_add(snapshot->scratch, g_strdup(decision->scratch_path));
     }
     snapshot->socket_path = g_build_filename(folder, socket, NULL);

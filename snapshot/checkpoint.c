@@ -155,6 +155,47 @@ gboolean snapshot_checkpoint_delete(struct snapshot_machine *machine, const char
     return FALSE;
 }
 
+/* A definition that has libvirt know a checkpoint of this name again, for all disks that can have
+ * one. The time is of no consequence, but must be there, and not be 0. */
+static char *adoption(const struct snapshot_machine *machine, const char *name, GError **error)
+{
+    g_autoptr(xmlDoc) domain = snapshot_xml_parse(machine->xml, "the definition", error);
+    if (!domain)
+        return NULL;
+    g_autoptr(xmlDoc) document = xmlNewDoc((const xmlChar *)"1.0");
+    xmlNodePtr root = xmlNewNode(NULL, (const xmlChar *)"domaincheckpoint");
+    xmlDocSetRootElement(document, root);
+    snapshot_xml_child(root, "name", name);
+    snapshot_xml_child(root, "creationTime", "1");
+    xmlNodePtr disks = snapshot_xml_child(root, "disks", NULL);
+    for (guint i = 0; i < machine->disks->len; i++) {
+        const struct machine_disk *disk = machine->disks->pdata[i];
+        xmlNodePtr node = snapshot_xml_child(disks, "disk", NULL);
+        snapshot_xml_set(node, "name", disk->public.name);
+        snapshot_xml_set(node, "checkpoint", disk->public.no_bitmap_cause ? "no" : "bitmap");
+    }
+    xmlAddChild(root, xmlDocCopyNode(xmlDocGetRootElement(domain), document, 1));
+    return snapshot_xml_text(document);
+}
+
+gboolean snapshot_checkpoint_delete_lost(struct snapshot_machine *machine, const char *name,
+                                         GError **error)
+{
+    g_autofree char *text = adoption(machine, name, error);
+    if (!text)
+        return FALSE;
+    g_autoptr(virDomainCheckpoint) checkpoint =
+        virDomainCheckpointCreateXML(machine->domain, text, VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE);
+    if (checkpoint)
+        return snapshot_checkpoint_delete(machine, name, error);
+    snapshot_libvirt_error_set(
+        error, LANDFALL_ERROR_SOURCE,
+        "with the machine off, `qemu-img bitmap --remove` takes the bitmap out of an image",
+        "machine %s: the host has forgotten checkpoint %s, and its bitmaps stay in the images",
+        machine->name, name);
+    return FALSE;
+}
+
 char *snapshot_checkpoint_probe(struct snapshot_machine *machine, const char *stem,
                                 const char *disk_name)
 {

@@ -4,12 +4,15 @@
  * ever an error: a disk is demoted, alone. */
 #include "snapshot/snapshot-private.h"
 
+#include <string.h>
+
 static void disk_decision_free(struct disk_decision *decision)
 {
     g_free(decision->incremental);
     g_free(decision->scratch_path);
     g_free(decision->cause);
     g_free(decision->detail);
+    g_strfreev(decision->images);
     g_free(decision);
 }
 
@@ -52,6 +55,24 @@ static struct base *base_lookup(struct snapshot_machine *machine, GHashTable *ba
     return base;
 }
 
+/* Whether the disk's images are those that the bitmap counts for. Demotes when they are not. */
+static gboolean check_images(const struct snapshot_plan_disk *wanted,
+                             struct disk_decision *decision)
+{
+    if (!wanted->base_images)
+        return TRUE;
+    const char *image;
+    const char *cause =
+        snapshot_images_judge(wanted->base_images, (const char *const *)decision->images, &image);
+    if (cause)
+        demote(decision, cause,
+               strcmp(cause, SNAPSHOT_CAUSE_IMAGE_REPLACED) == 0
+                   ? "the disk's image was another at the last recovery point than %s"
+                   : "an image below the disk's own has changed since the last recovery point: %s",
+               image);
+    return !cause;
+}
+
 /* Fills incremental, or cause and detail. The order is that of how much a cause explains: a disk
  * whose format can carry no bitmap is not helped by hearing that a checkpoint is gone. */
 static void judge(struct snapshot_machine *machine, const struct snapshot_plan_disk *wanted,
@@ -92,7 +113,7 @@ static void judge(struct snapshot_machine *machine, const struct snapshot_plan_d
                "the bitmap of checkpoint %s is missing or inconsistent in the image: QEMU did not "
                "close it cleanly, or the image was replaced",
                wanted->base_checkpoint);
-    else
+    else if (check_images(wanted, decision))
         decision->incremental = g_strdup(wanted->base_checkpoint);
 }
 
@@ -108,6 +129,7 @@ static struct disk_decision *decide_one(struct snapshot_machine *machine,
     decision->scratch_path =
         g_strdup_printf("%s/%s-%s.qcow2", folder, stem, decision->disk->public.name);
     decision->checkpoint = plan->checkpoint && !decision->disk->public.no_bitmap_cause;
+    decision->images = snapshot_images(machine, decision->disk, wanted->base_images);
     judge(machine, wanted, bases, decision);
     return decision;
 }

@@ -70,6 +70,11 @@ static gboolean delete_older(struct snapshot *snapshot, GError **error)
             !snapshot_checkpoint_delete(machine, name, error))
             return FALSE;
     }
+    /* These would go on counting in the images for ever: they came back with an older copy of an
+     * image, or stayed when the machine was defined anew. */
+    for (char **name = snapshot->lost; name && *name; name++)
+        if (!snapshot_checkpoint_delete_lost(machine, *name, error))
+            return FALSE;
     return TRUE;
 }
 
@@ -137,6 +142,7 @@ void snapshot_free(struct snapshot *snapshot)
     g_ptr_array_unref(snapshot->warnings);
     g_free(snapshot->store_id);
     g_free(snapshot->checkpoint);
+    g_strfreev(snapshot->lost);
     g_free(snapshot->socket_path);
     g_free(snapshot);
 }

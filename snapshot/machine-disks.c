@@ -12,6 +12,7 @@ static void machine_disk_free(struct machine_disk *disk)
     g_free(disk->public.unsupported_reason);
     g_free(disk->public.no_bitmap_cause);
     g_free(disk->image_dir);
+    g_ptr_array_unref(disk->places);
     g_free(disk);
 }
 
@@ -33,6 +34,22 @@ static char *source_text(xmlDocPtr document, xmlNodePtr node, const char *type)
     return snapshot_xml_string(document, node,
                                "string(./source/@file | ./source/@dev | ./source/@dir | "
                                "./source/@path)");
+}
+
+/* The places of a disk's images, from the one that is written down to the lowest that is known. */
+static GPtrArray *places(xmlDocPtr document, xmlNodePtr node)
+{
+    GPtrArray *places = g_ptr_array_new_with_free_func(g_free);
+    while (node) {
+        g_autofree char *type = snapshot_xml_string(document, node, "string(./@type)");
+        char *place = source_text(document, node, type);
+        if (place)
+            g_ptr_array_add(places, place);
+        node = xmlFirstElementChild(node);
+        while (node && !xmlStrEqual(node->name, (const xmlChar *)"backingStore"))
+            node = xmlNextElementSibling(node);
+    }
+    return places;
 }
 
 /* Why no snapshot of the disk makes sense, or NULL. */
@@ -69,6 +86,7 @@ static struct machine_disk *disk_parse(xmlDocPtr document, xmlNodePtr node)
     disk->public.source = source_text(document, node, type);
     disk->public.unsupported_reason =
         g_strdup(unsupported_reason(document, node, type, device ? device : "disk"));
+    disk->places = places(document, node);
     disk->read_only = has(document, node, "readonly");
     disk->public.removable = g_strcmp0(device, "cdrom") == 0 || g_strcmp0(device, "floppy") == 0 ||
                              !has(document, node, "source");

@@ -38,6 +38,7 @@ struct snapshot_host {
 struct machine_disk {
     struct snapshot_machine_disk public;
     char *image_dir;    /* the folder its image file lies in, or NULL when it is no file */
+    GPtrArray *places;  /* char *: where its images are, the one that is written first */
     gboolean read_only; /* the guest cannot write it: libvirt keeps no checkpoint of it */
 };
 
@@ -61,8 +62,9 @@ struct snapshot {
     /* Set by begin, never changed. */
     struct snapshot_machine *machine; /* borrowed; NULL over plain NBD exports */
     char *store_id;
-    GPtrArray *disks;   /* struct snapshot_disk * */
-    char *checkpoint;   /* or NULL */
+    GPtrArray *disks; /* struct snapshot_disk * */
+    char *checkpoint; /* or NULL */
+    GStrv lost;       /* checkpoints that images may have bitmaps of, unknown to libvirt; or NULL */
     char *socket_path;  /* on the host */
     GPtrArray *scratch; /* char *: paths on the host */
     gboolean started_paused;
@@ -154,6 +156,20 @@ gboolean snapshot_checkpoint_is_ours(const char *name, const char *store_id);
 gboolean snapshot_file_is_ours(const struct snapshot_machine *machine, const char *store_id,
                                const char *path);
 
+/* --- images.c: which images a disk is made of
+ * ------------------------------------------------------- */
+
+/* The identities of the disk's images, the one that is written first; for those that lie below it
+ * and did so before, with the time of their last change. before: what this gave at the base
+ * checkpoint, or NULL. The caller owns them. */
+GStrv snapshot_images(const struct snapshot_machine *machine, const struct machine_disk *disk,
+                      const char *const *before);
+
+/* Whether a bitmap from when the disk was made of those images tells all that changed: NULL, or the
+ * cause why not, with the image that it is about (borrowed). */
+const char *snapshot_images_judge(const char *const *before, const char *const *now,
+                                  const char **ret_image);
+
 /* --- places.c: folders and files on the host
  * ------------------------------------------------------- */
 
@@ -241,6 +257,11 @@ GHashTable *snapshot_checkpoint_usable_parse(xmlDocPtr document);
 gboolean snapshot_checkpoint_delete(struct snapshot_machine *machine, const char *name,
                                     GError **error);
 
+/* Deletes the bitmaps of a checkpoint that libvirt does not know (any more), where there are any.
+ * The machine is active. */
+gboolean snapshot_checkpoint_delete_lost(struct snapshot_machine *machine, const char *name,
+                                         GError **error);
+
 /* Tries whether a disk can carry a checkpoint, by making one and deleting it. NULL: it can. */
 char *snapshot_checkpoint_probe(struct snapshot_machine *machine, const char *stem,
                                 const char *disk_name);
@@ -253,6 +274,7 @@ struct disk_decision {
     const struct machine_disk *disk; /* borrowed */
     char *incremental; /* the base checkpoint whose bitmap is exported, or NULL: full */
     char *scratch_path;
+    GStrv images;        /* what the disk is made of */
     gboolean checkpoint; /* the new checkpoint covers it */
     char *cause;         /* demotion, or NULL */
     char *detail;

@@ -32,6 +32,7 @@ struct snapshot_plan_disk {
     const char *base_checkpoint; /* that of the replica's last recovery point, or NULL */
     guint64 churn_bytes; /* what the guest can be expected to overwrite while the snapshot is held;
                             0: unknown */
+    const char *const *base_images; /* snapshot_disk.images at that time; NULL: not known */
 };
 
 /* What is wanted. All pointers are borrowed for the call. */
@@ -40,6 +41,8 @@ struct snapshot_plan {
     gsize disk_count;
     const char *store_id;    /* names what is ours, "landfall-<store_id>-…": up to 40 of
                                 letters, digits, '-', '_' and '.' */
+    const char *const *past; /* checkpoints of earlier recovery points, the latest first; or NULL.
+                                What an image that is not the expected one has of them goes. */
     guint64 number;          /* of the recovery point to be made: part of the checkpoint's name */
     const char *scratch_dir; /* on the host; NULL: beside each disk's image */
     const char *socket_dir;  /* on the host; NULL: the room's default */
@@ -63,15 +66,19 @@ struct snapshot_disk {
     char *bitmap;         /* meta context of the changes since the base checkpoint; NULL: all */
     char *demotion_cause; /* stable token: why bitmap is NULL (a first copy needs none), or NULL */
     char *demotion_detail; /* the same for people, or NULL */
+    char **images; /* what the disk is made of, for the next plan: opaque; NULL: not known */
 };
 
 /* Causes of demotion, as stable tokens: raw, RBD and the like; the host has forgotten the base
- * checkpoint; its bitmap is missing or inconsistent in the image; the disk was resized; the last
- * recovery point was made without a checkpoint; a plain export has none. */
+ * checkpoint; its bitmap is missing or inconsistent in the image; the disk was resized; the disk
+ * has another image; an image below it was written to; the last recovery point was made without a
+ * checkpoint; a plain export has none. */
 #define SNAPSHOT_CAUSE_NO_BITMAP_FORMAT "format-without-bitmaps"
 #define SNAPSHOT_CAUSE_CHECKPOINT_MISSING "checkpoint-missing"
 #define SNAPSHOT_CAUSE_BITMAP_BROKEN "bitmap-broken"
 #define SNAPSHOT_CAUSE_SIZE_CHANGED "size-changed"
+#define SNAPSHOT_CAUSE_IMAGE_REPLACED "image-replaced"
+#define SNAPSHOT_CAUSE_BACKING_ALTERED "backing-altered"
 #define SNAPSHOT_CAUSE_NO_CHECKPOINT "no-checkpoint"
 #define SNAPSHOT_CAUSE_NBD_EXPORT "nbd-export"
 

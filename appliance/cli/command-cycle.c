@@ -8,6 +8,7 @@
 #include "appliance/cycle/machine-cycle.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "replicator/work.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -33,6 +34,7 @@ struct cycle_options {
     char *on_snapshot;
     int bandwidth_mib;
     int retain;
+    int audit_blocks;
     int freeze_deadline_s;
     gboolean no_checkpoint;
     gboolean no_freeze;
@@ -58,6 +60,8 @@ static gboolean parse(struct cycle_options *options, int *argc, char ***argv, GE
          "Read at most this much of the source", "MIB_PER_SECOND"},
         {"full-scan", 0, 0, G_OPTION_ARG_NONE, &options->full_scan,
          "Look at every block, whatever the dirty bitmaps say", NULL},
+        {"audit-blocks", 0, 0, G_OPTION_ARG_INT, &options->audit_blocks,
+         "Re-read this many blocks that a bitmap calls clean (default 16)", "N"},
         {"no-checkpoint", 0, 0, G_OPTION_ARG_NONE, &options->no_checkpoint,
          "Leave no checkpoint on the host: every cycle is a hash scan", NULL},
         {"no-freeze", 0, 0, G_OPTION_ARG_NONE, &options->no_freeze,
@@ -82,10 +86,11 @@ static gboolean parse(struct cycle_options *options, int *argc, char ***argv, GE
                            "give --machine, --store and either --host or --disk");
         return FALSE;
     }
-    if (options->retain < 0 || options->bandwidth_mib < 0 || options->freeze_deadline_s < 1) {
-        landfall_error_set(
-            error, LANDFALL_ERROR_CONFIG, "landfall cycle --help shows the options",
-            "--retain and --bandwidth take numbers from 0, --freeze-deadline from 1");
+    if (options->retain < 0 || options->bandwidth_mib < 0 || options->audit_blocks < 0 ||
+        options->freeze_deadline_s < 1) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, "landfall cycle --help shows the options",
+                           "--retain, --bandwidth and --audit-blocks take numbers from 0, "
+                           "--freeze-deadline from 1");
         return FALSE;
     }
     return TRUE;
@@ -221,6 +226,7 @@ static gboolean run(const struct cycle_options *options, GError **error)
         .full_scan = options->full_scan,
         .bandwidth = (guint64)options->bandwidth_mib * MIB,
         .retain = (guint)options->retain,
+        .audit_blocks = (guint)options->audit_blocks,
     };
     struct machine_cycle_observer observer = {&output, show_event, command_forward_signals};
     g_autoptr(JsonObject) result = machine_cycle_run(&cycle, &observer, command_cancelled(), error);
@@ -232,7 +238,8 @@ static gboolean run(const struct cycle_options *options, GError **error)
 
 int command_cycle(int argc, char **argv)
 {
-    struct cycle_options options = {.freeze_deadline_s = FREEZE_DEADLINE_S};
+    struct cycle_options options = {.freeze_deadline_s = FREEZE_DEADLINE_S,
+                                    .audit_blocks = WORK_AUDIT_BLOCKS};
     g_autoptr(GError) error = NULL;
     gboolean ok = parse(&options, &argc, &argv, &error) && run(&options, &error);
     cycle_options_clear(&options);

@@ -12,6 +12,9 @@
 
 #include <string.h>
 
+#define PAST_CHECKPOINTS_MAX                                                                       \
+    32u /* each costs some calls of libvirt's, and only when looked for                            \
+         */
 #define ORPHAN_WAIT_US (10 * G_USEC_PER_SEC)
 
 static const char *const consistency_names[] = {
@@ -192,6 +195,7 @@ static void plan_disk(const struct machine_cycle *cycle, const char *name,
         .replica_size_bytes = disk ? disk->size_bytes : 0,
         .base_checkpoint = manifest && manifest == latest(cycle) ? manifest->checkpoint : NULL,
         .churn_bytes = churn_expect(cycle->replicas, name),
+        .base_images = disk ? (const char *const *)disk->images : NULL,
     };
 }
 
@@ -228,6 +232,20 @@ static GArray *plan_disks(const struct machine_cycle *cycle, GError **error)
     return NULL;
 }
 
+/* The checkpoints of the latest recovery points; the names are borrowed from the replicas. */
+static GPtrArray *past_checkpoints(const struct machine_cycle *cycle)
+{
+    GPtrArray *names = g_ptr_array_new();
+    const GPtrArray *manifests = cycle->replicas->manifests;
+    for (guint i = manifests->len; i-- > 0 && names->len < PAST_CHECKPOINTS_MAX;) {
+        const struct manifest *manifest = manifests->pdata[i];
+        if (manifest->checkpoint)
+            g_ptr_array_add(names, manifest->checkpoint);
+    }
+    g_ptr_array_add(names, NULL);
+    return names;
+}
+
 static gboolean begin_libvirt(struct machine_cycle *cycle, GError **error)
 {
     const struct machine_cycle_options *options = cycle->options;
@@ -242,10 +260,12 @@ static gboolean begin_libvirt(struct machine_cycle *cycle, GError **error)
     g_autoptr(GArray) disks = plan_disks(cycle, error);
     if (!disks || !check_cancelled(cycle, error))
         return FALSE;
+    g_autoptr(GPtrArray) past = past_checkpoints(cycle);
     struct snapshot_plan plan = {
         .disks = (const struct snapshot_plan_disk *)(const void *)disks->data,
         .disk_count = disks->len,
         .store_id = cycle->store->id,
+        .past = (const char *const *)past->pdata,
         .number = base ? base->number + 1 : 1,
         .scratch_dir = options->scratch_dir,
         .socket_dir = options->socket_dir,
@@ -365,6 +385,7 @@ static struct work *make_work(const struct machine_cycle *cycle)
     work->bitmap_since = g_strdup(base ? base->checkpoint : NULL);
     work->bandwidth = options->bandwidth;
     work->retain = options->retain;
+    work->audit_blocks = options->audit_blocks;
     work->full_scan = options->full_scan;
     work->confirm = TRUE;
     for (guint i = 0; i < disks->len; i++) {
@@ -376,6 +397,7 @@ static struct work *make_work(const struct machine_cycle *cycle)
         if (cycle->machine && !disk->nbd_command)
             work->reconnect_seconds = LOCAL_RECONNECT_SECONDS;
         entry->bitmap = g_strdup(disk->bitmap);
+        entry->images = g_strdupv(disk->images);
         take_demotion(cycle, disk, entry);
     }
     return work;

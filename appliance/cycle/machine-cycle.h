@@ -22,6 +22,7 @@ struct machine_cycle_options {
     gboolean full_scan;
     guint64 bandwidth; /* bytes per second; 0: no limit */
     guint retain;      /* 0: all */
+    guint audit_blocks;
 };
 
 struct machine_cycle_observer {

@@ -31,6 +31,7 @@ static struct manifest *example(void)
         disk->mode = i ? SCAN_BITMAP : SCAN_HASH_SCAN;
         disk->demotion_cause = g_strdup(i ? NULL : "no-bitmap");
         disk->demotion_detail = g_strdup(i ? NULL : "why\n\t\\");
+        disk->images = i ? NULL : g_strsplit("/a/top.qcow2 inode 7|/a/base \"q\"", "|", 0);
         disk->figures = (struct disk_figures){1, 2, 3, 4, 5, 6, 7 + i};
     }
     return manifest;
