@@ -4,19 +4,14 @@
 
 #include <string.h>
 
-/* libvirt prints errors to standard error unless told otherwise; rooms never print. */
-static void keep_quiet(void *data, virErrorPtr error)
-{
-    (void)data;
-    (void)error;
-}
-
 /* The ssh command that reaches the host, from the same parts of the URI that libvirt's own ssh
- * transport uses. */
+ * transport uses. A network that goes silent ends it, as connection.c ends libvirt's. */
 static GStrv ssh_command(GUri *uri, GHashTable *parameters)
 {
     g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
-    g_strv_builder_add_many(builder, "ssh", "-T", "-o", "BatchMode=yes", "-e", "none", NULL);
+    g_strv_builder_add_many(builder, "ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20",
+                            "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=4", "-e",
+                            "none", NULL);
     const char *keyfile = g_hash_table_lookup(parameters, "keyfile");
     if (keyfile)
         g_strv_builder_add_many(builder, "-i", keyfile, NULL);
@@ -76,33 +71,13 @@ static gboolean host_classify(struct snapshot_host *host, const char *text, GErr
     return TRUE;
 }
 
-static virConnectPtr connection_open(const char *uri, GError **error)
-{
-    virConnectPtr connection = virConnectOpen(uri);
-    if (connection)
-        return connection;
-    /* A URI libvirt cannot use is the operator's to mend; anything else may pass. */
-    int code = virGetLastErrorCode();
-    gboolean wrong = code == VIR_ERR_INVALID_ARG || code == VIR_ERR_NO_CONNECT;
-    snapshot_libvirt_error_set(error, wrong ? LANDFALL_ERROR_CONFIG : LANDFALL_ERROR_SOURCE,
-                               "check that `virsh -c URI list` works for the same user: libvirtd "
-                               "runs there, and the user may use it",
-                               "cannot connect to host %s", uri ? uri : "(libvirt's default)");
-    return NULL;
-}
-
 struct snapshot_host *snapshot_host_open(const char *uri, GError **error)
 {
-    static gsize once;
-    if (g_once_init_enter(&once)) {
-        virInitialize();
-        virSetErrorFunc(NULL, keep_quiet);
-        g_once_init_leave(&once, 1);
-    }
+    snapshot_connection_prepare();
     struct snapshot_host *host = g_new0(struct snapshot_host, 1);
     if (uri && !host_classify(host, uri, error))
         goto fail;
-    host->connection = connection_open(uri, error);
+    host->connection = snapshot_connection_open(uri, &host->silent, error);
     if (!host->connection)
         goto fail;
     const char *type = virConnectGetType(host->connection);
@@ -132,7 +107,13 @@ gboolean snapshot_host_revive(struct snapshot_host *host, gboolean *ret_renewed,
         *ret_renewed = FALSE;
         return TRUE;
     }
-    virConnectPtr fresh = connection_open(host->uri, error);
+    /* Waiting for it once is enough: the way out asks again and again. */
+    if (host->silent) {
+        landfall_error_set(error, LANDFALL_ERROR_SOURCE, "the next cycle tries again",
+                           "host %s does not answer", host->uri);
+        return FALSE;
+    }
+    virConnectPtr fresh = snapshot_connection_open(host->uri, &host->silent, error);
     if (!fresh)
         return FALSE;
     virConnectClose(host->connection);

@@ -31,6 +31,7 @@ struct snapshot_host {
 
     /* Replaced when the connection was lost. */
     virConnectPtr connection;
+    gboolean silent; /* it did not answer when it was asked for another one */
 };
 
 /* The public disk with what only this room needs. The public part comes first, so that the array
@@ -109,6 +110,16 @@ char *snapshot_xml_text(xmlDocPtr document);
 
 void snapshot_xml_set(xmlNodePtr node, const char *attribute, const char *value);
 xmlNodePtr snapshot_xml_child(xmlNodePtr parent, const char *name, const char *text);
+
+/* --- connection.c: connections that do not hang
+ * ----------------------------------------------------------------------------------- */
+
+/* Before anything else is asked of libvirt; as often as wanted. */
+void snapshot_connection_prepare(void);
+
+/* Connects; the caller closes. A host that says nothing for long is an error, *ret_silent then, and
+ * so is any later call over the connection. */
+virConnectPtr snapshot_connection_open(const char *uri, gboolean *ret_silent, GError **error);
 
 /* --- host.c
  * ----------------------------------------------------------------------------------------- */

@@ -509,8 +509,9 @@ static JsonObject *cycle_snapshot(struct machine_cycle *cycle, GError **error)
         g_propagate_error(error, g_steal_pointer(&cause));
         return NULL;
     }
-    json_object_set_int_member(result, "snapshot_held_ms",
-                               (cycle->ended_us - cycle->begun_us) / 1000);
+    /* One that could not be ended is held still. */
+    gint64 ended_us = cycle->ended_us ? cycle->ended_us : g_get_monotonic_time();
+    json_object_set_int_member(result, "snapshot_held_ms", (ended_us - cycle->begun_us) / 1000);
     json_object_set_int_member(result, "cycle_ms",
                                (g_get_monotonic_time() - cycle->started_us) / 1000);
     return result;

@@ -79,7 +79,8 @@ before=$(points)
 begin_cycle m1 --bandwidth 8 --full-scan
 ok "a slow cycle reads" cycle_reaches progress
 guest_power_cut m1
-lost "QEMU killed in a cycle" 'error source: '
+lost "QEMU killed in a cycle" \
+    'error source:  machine m1 has stopped while its disks were read \(QEMU has died\); what was seen of it: disk vda: .* run the cycle again'
 is "QEMU killed in a cycle: no files are left" "$(live_files)" ""
 power_up "after a kill in a cycle"
 right "after a kill in a cycle" "$by_scan"
