@@ -52,7 +52,7 @@ refused "no machine" 2 '^config: give --machine, --store' "${here[@]}" --store "
 refused "neither host nor disks" 2 '^config: give --machine, --store' cycle "${this[@]}"
 refused "an unknown option" 2 '^config: Unknown option --bogus HINT .*--help' "${here[@]}" "${this[@]}" --bogus
 refused "no number" 2 '^config: Cannot parse integer value .*many' "${here[@]}" "${this[@]}" --retain many
-refused "a negative number" 2 '^config: --retain and' "${here[@]}" "${this[@]}" --retain -1
+refused "a negative number" 2 '^config: --retain, --bandwidth and --audit-blocks take numbers from 0' "${here[@]}" "${this[@]}" --retain -1
 refused "one argument too many" 2 "^config: unknown argument 'more'" "${here[@]}" "${this[@]}" more
 
 # --- the host -----------------------------------------------------------------------------------
