@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "appliance/cycle/machine-cycle.h"
-#include "appliance/cycle/churn.h"
+#include "appliance/cycle/disk-selection.h"
 #include "appliance/cycle/snapshot-command.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -12,9 +12,8 @@
 
 #include <string.h>
 
-#define PAST_CHECKPOINTS_MAX                                                                       \
-    32u /* each costs some calls of libvirt's, and only when looked for                            \
-         */
+/* Each costs some calls of libvirt, when an image is not the expected one. */
+#define PAST_CHECKPOINTS_MAX 32u
 #define ORPHAN_WAIT_US (10 * G_USEC_PER_SEC)
 
 static const char *const consistency_names[] = {
@@ -140,98 +139,6 @@ static const struct manifest *latest(const struct machine_cycle *cycle)
 /* --- snapshot ------------------------------------------------------------------------------------
  */
 
-static gboolean is_excluded(const struct machine_cycle *cycle, const char *disk)
-{
-    return cycle->options->exclude_disks && g_strv_contains(cycle->options->exclude_disks, disk);
-}
-
-static gboolean check_excluded(const struct machine_cycle *cycle, GError **error)
-{
-    const GPtrArray *disks = snapshot_machine_disks(cycle->machine);
-    for (const char *const *name = cycle->options->exclude_disks; name && *name; name++) {
-        gboolean found = FALSE;
-        g_autoptr(GString) names = g_string_new("the machine's disks are:");
-        for (guint i = 0; i < disks->len; i++) {
-            const struct snapshot_machine_disk *disk = disks->pdata[i];
-            found = found || strcmp(disk->name, *name) == 0;
-            g_string_append_printf(names, " %s", disk->name);
-        }
-        if (!found) {
-            landfall_error_set(error, LANDFALL_ERROR_CONFIG, names->str,
-                               "--exclude-disk: the machine has no disk '%s'", *name);
-            return FALSE;
-        }
-    }
-    return TRUE;
-}
-
-/* Whether the disk is to be replicated. A disk with data that cannot be is an error until the
- * operator excludes it: a machine without one of its disks is no replica. */
-static gboolean wants_disk(const struct machine_cycle *cycle,
-                           const struct snapshot_machine_disk *disk, gboolean *ret_wanted,
-                           GError **error)
-{
-    *ret_wanted = FALSE;
-    if (is_excluded(cycle, disk->name))
-        return TRUE;
-    if (disk->unsupported_reason && !disk->removable) {
-        landfall_error_set(error, LANDFALL_ERROR_UNSUPPORTED,
-                           "leave it out with --exclude-disk, and copy it by other means",
-                           "disk %s cannot be replicated: %s", disk->name,
-                           disk->unsupported_reason);
-        return FALSE;
-    }
-    *ret_wanted = !disk->unsupported_reason;
-    return TRUE;
-}
-
-static void plan_disk(const struct machine_cycle *cycle, const char *name,
-                      struct snapshot_plan_disk *ret_plan)
-{
-    const struct manifest *manifest = store_machine_latest_with_disk(cycle->replicas, name);
-    const struct manifest_disk *disk = manifest ? manifest_disk_find(manifest, name) : NULL;
-    *ret_plan = (struct snapshot_plan_disk){
-        .name = g_strdup(name),
-        .replica_size_bytes = disk ? disk->size_bytes : 0,
-        .base_checkpoint = manifest && manifest == latest(cycle) ? manifest->checkpoint : NULL,
-        .churn_bytes = churn_expect(cycle->replicas, name),
-        .base_images = disk ? (const char *const *)disk->images : NULL,
-    };
-}
-
-static void plan_disk_clear(gpointer plan)
-{
-    g_free((char *)((struct snapshot_plan_disk *)plan)->name);
-}
-
-/* The plan has names of its own: taking a snapshot looks at the machine's definition again. */
-static GArray *plan_disks(const struct machine_cycle *cycle, GError **error)
-{
-    const GPtrArray *disks = snapshot_machine_disks(cycle->machine);
-    GArray *plans = g_array_new(FALSE, FALSE, sizeof(struct snapshot_plan_disk));
-    g_array_set_clear_func(plans, plan_disk_clear);
-    for (guint i = 0; i < disks->len; i++) {
-        const struct snapshot_machine_disk *disk = disks->pdata[i];
-        struct snapshot_plan_disk plan;
-        gboolean wanted;
-        if (!wants_disk(cycle, disk, &wanted, error)) {
-            g_array_unref(plans);
-            return NULL;
-        }
-        if (!wanted)
-            continue;
-        plan_disk(cycle, disk->name, &plan);
-        g_array_append_val(plans, plan);
-    }
-    if (plans->len > 0)
-        return plans;
-    landfall_error_set(error, LANDFALL_ERROR_CONFIG,
-                       "exclude fewer disks; optical and floppy drives are left out anyway",
-                       "the machine has no disk to replicate");
-    g_array_unref(plans);
-    return NULL;
-}
-
 /* The checkpoints of the latest recovery points; the names are borrowed from the replicas. */
 static GPtrArray *past_checkpoints(const struct machine_cycle *cycle)
 {
@@ -257,7 +164,8 @@ static gboolean begin_libvirt(struct machine_cycle *cycle, GError **error)
         return FALSE;
     for (guint i = 0; i < removed->len; i++)
         warn(cycle, "cleaned", NULL, removed->pdata[i]);
-    g_autoptr(GArray) disks = plan_disks(cycle, error);
+    g_autoptr(GArray) disks =
+        disk_selection_plan(cycle->machine, options->exclude_disks, cycle->replicas, error);
     if (!disks || !check_cancelled(cycle, error))
         return FALSE;
     g_autoptr(GPtrArray) past = past_checkpoints(cycle);
@@ -310,7 +218,7 @@ static gboolean find_machine(struct machine_cycle *cycle, GError **error)
     cycle->host = snapshot_host_open(options->host_uri, error);
     cycle->machine =
         cycle->host ? snapshot_machine_lookup(cycle->host, options->machine, error) : NULL;
-    if (!cycle->machine || !check_excluded(cycle, error))
+    if (!cycle->machine || !disk_selection_check(cycle->machine, options->exclude_disks, error))
         return FALSE;
     cycle->key = g_strdup(snapshot_machine_uuid(cycle->machine));
     return TRUE;
