@@ -75,6 +75,8 @@ int main(int argc, char **argv)
         print_help(stdout);
         return EXIT_OK;
     }
+    if (argc > 1 && strcmp(argv[1], COMMAND_THAW_GUARD) == 0)
+        return command_thaw_guard(argc - 1, argv + 1);
     for (gsize i = 0; i < G_N_ELEMENTS(commands); i++) {
         int words = match(&commands[i], argc, argv);
         if (words == 0)

@@ -84,10 +84,9 @@ static gboolean try_begin(struct snapshot *snapshot, const struct snapshot_plan 
     g_free(snapshot->checkpoint);
     snapshot->checkpoint = checkpoint ? g_strdup(stem) : NULL;
 
-    struct freeze *freeze =
-        plan->freeze && !snapshot->started_paused
-            ? snapshot_freeze(machine, plan->store_id, plan->freeze_deadline_ms, snapshot->warnings)
-            : NULL;
+    struct freeze *freeze = plan->freeze && !snapshot->started_paused
+                                ? snapshot_freeze(machine, plan, snapshot->warnings)
+                                : NULL;
     gboolean begun = virDomainBackupBegin(machine->domain, backup, checkpoint, 0) == 0;
     if (!begun) {
         g_autofree char *socket_dir = g_path_get_dirname(snapshot->socket_path);

@@ -2,10 +2,10 @@
 /* Freezing the guest's file systems around the snapshot, with one promise: the guest is thawed no
  * later than the deadline, whatever this program or libvirt is stuck in.
  *
- *   snapshot_freeze:      marker → response timeout → freeze → watch thread
+ *   snapshot_freeze:      marker → guard process → response timeout → freeze → watch thread
  *   snapshot_thaw:        take the watch thread's turn, or learn that it has had it → thaw →
  *                         (failed: a thread that insists) → marker gone
- *   snapshot_thaw_finish: end that thread, too → marker gone, if it could thaw
+ *   snapshot_thaw_finish: end that thread, too → guard dismissed → marker gone, if it could thaw
  *
  * The threads share nothing but `struct freeze`, under its lock; libvirt's connection takes
  * calls from several threads, and the guest agent has a queue of its own, so a thaw gets through
@@ -25,7 +25,9 @@ struct freeze {
     char *store_id;
     gint64 deadline_us;
     GThread *thread;
-    gboolean sure; /* the agent confirmed the freeze */
+    GSubprocess *guard; /* thaws when we cannot, or NULL */
+    int frozen_count;   /* of file systems, as the agent said; 0 if it did not confirm the freeze */
+    gboolean sure;      /* the agent confirmed the freeze */
 
     GMutex lock;
     GCond changed;
@@ -33,6 +35,7 @@ struct freeze {
     gboolean thawing;  /* somebody has taken the thaw upon himself */
     gboolean too_late; /* that was the watch thread */
     gboolean give_up;  /* the snapshot ends, and with it the thread that insists */
+    gboolean by_other; /* somebody had thawed file systems before we did */
     char *failure;     /* why the last thaw failed, or NULL */
 };
 
@@ -65,9 +68,11 @@ static gboolean guest_runs(struct snapshot_machine *machine)
 static gboolean thaw_now(struct freeze *freeze)
 {
     g_autofree char *failure = NULL;
-    if (virDomainFSThaw(freeze->domain, NULL, 0, 0) < 0)
+    int thawed_count = virDomainFSThaw(freeze->domain, NULL, 0, 0);
+    if (thawed_count < 0)
         failure = g_strdup(snapshot_libvirt_message());
     g_mutex_lock(&freeze->lock);
+    freeze->by_other = thawed_count >= 0 && thawed_count < freeze->frozen_count;
     g_free(freeze->failure);
     freeze->failure = g_strdup(failure);
     g_mutex_unlock(&freeze->lock);
@@ -104,16 +109,20 @@ static void unlimit_agent(struct snapshot_machine *machine)
     virDomainAgentSetResponseTimeout(machine->domain, VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK, 0);
 }
 
-static struct freeze *watch_start(struct snapshot_machine *machine, const char *store_id,
-                                  gint64 deadline_us, gboolean sure)
+/* frozen_count < 0: the agent did not answer, and may freeze the guest yet. Takes the guard. */
+static struct freeze *watch_start(struct snapshot_machine *machine,
+                                  const struct snapshot_plan *plan, gint64 deadline_us,
+                                  int frozen_count, GSubprocess *guard)
 {
     struct freeze *freeze = g_new0(struct freeze, 1);
     freeze->machine = machine;
     freeze->domain = machine->domain;
     virDomainRef(freeze->domain);
-    freeze->store_id = g_strdup(store_id);
+    freeze->store_id = g_strdup(plan->store_id);
     freeze->deadline_us = deadline_us;
-    freeze->sure = sure;
+    freeze->sure = frozen_count >= 0;
+    freeze->frozen_count = MAX(frozen_count, 0);
+    freeze->guard = guard;
     g_mutex_init(&freeze->lock);
     g_cond_init(&freeze->changed);
     freeze->thread = g_thread_new("thaw-watch", watch, freeze);
@@ -132,22 +141,25 @@ static gboolean agent_can_answer(struct snapshot_machine *machine, GPtrArray *wa
     return agent == AGENT_CONNECTED;
 }
 
-struct freeze *snapshot_freeze(struct snapshot_machine *machine, const char *store_id,
-                               unsigned deadline_ms, GPtrArray *warnings)
+struct freeze *snapshot_freeze(struct snapshot_machine *machine, const struct snapshot_plan *plan,
+                               GPtrArray *warnings)
 {
     if (!agent_can_answer(machine, warnings))
         return NULL;
-    gint64 deadline_us = g_get_monotonic_time() + (gint64)deadline_ms * G_TIME_SPAN_MILLISECOND;
+    gint64 deadline_us =
+        g_get_monotonic_time() + (gint64)plan->freeze_deadline_ms * G_TIME_SPAN_MILLISECOND;
     g_autoptr(GError) problem = NULL;
     /* Without the marker nobody would thaw the guest if we died now. */
-    if (!snapshot_marker_set(machine, MARKER_FROZEN, store_id, &problem)) {
+    if (!snapshot_marker_set(machine, MARKER_FROZEN, plan->store_id, &problem)) {
         g_ptr_array_add(warnings,
                         g_strdup_printf("file systems were not frozen: %s", problem->message));
         return NULL;
     }
-    limit_agent(machine, deadline_ms);
-    if (virDomainFSFreeze(machine->domain, NULL, 0, 0) >= 0)
-        return watch_start(machine, store_id, deadline_us, TRUE);
+    GSubprocess *guard = snapshot_thaw_guard_start(machine, plan, warnings);
+    limit_agent(machine, plan->freeze_deadline_ms);
+    int frozen_count = virDomainFSFreeze(machine->domain, NULL, 0, 0);
+    if (frozen_count >= 0)
+        return watch_start(machine, plan, deadline_us, frozen_count, guard);
 
     int code = virGetLastErrorCode();
     g_ptr_array_add(warnings, g_strdup_printf("file systems could not be frozen: %s",
@@ -156,9 +168,10 @@ struct freeze *snapshot_freeze(struct snapshot_machine *machine, const char *sto
      * that says no has frozen nothing, or what it was told by somebody else. */
     if (code == VIR_ERR_AGENT_UNRESPONSIVE || code == VIR_ERR_AGENT_UNSYNCED ||
         code == VIR_ERR_OPERATION_TIMEOUT)
-        return watch_start(machine, store_id, deadline_us, FALSE);
+        return watch_start(machine, plan, deadline_us, -1, guard);
     unlimit_agent(machine);
-    snapshot_marker_remove(machine, MARKER_FROZEN, store_id, NULL);
+    snapshot_marker_remove(machine, MARKER_FROZEN, plan->store_id, NULL);
+    snapshot_thaw_guard_dismiss(guard);
     return NULL;
 }
 
@@ -205,10 +218,14 @@ gboolean snapshot_thaw(struct freeze **freeze_inout, GPtrArray *warnings)
     g_thread_join(g_steal_pointer(&freeze->thread));
 
     /* The thread is gone, and with it the need for the lock. */
-    gboolean stood_still = freeze->sure && !freeze->too_late;
+    gboolean stood_still = freeze->sure && !freeze->too_late && !freeze->by_other;
     if (freeze->sure && freeze->too_late)
         g_ptr_array_add(warnings, g_strdup("the guest was thawed at the freeze deadline, before "
                                            "the snapshot was taken: its file systems are only "
+                                           "crash-consistent"));
+    else if (freeze->by_other)
+        g_ptr_array_add(warnings, g_strdup("somebody else thawed the guest, maybe before the "
+                                           "snapshot was taken: its file systems are only "
                                            "crash-consistent"));
     if (freeze->failure) {
         freeze->thread = g_thread_new("thaw", insist, freeze);
@@ -230,6 +247,7 @@ void snapshot_thaw_finish(struct freeze *freeze, GPtrArray *warnings)
         g_mutex_unlock(&freeze->lock);
         g_thread_join(freeze->thread);
     }
+    snapshot_thaw_guard_dismiss(freeze->guard);
     /* With the marker still there, the next clean goes on trying. */
     if (freeze->failure)
         g_ptr_array_add(warnings,

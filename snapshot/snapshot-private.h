@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 
+#include <gio/gio.h>
 #include <glib.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
@@ -346,8 +347,8 @@ struct freeze;
 
 /* Freezes the guest's file systems, and starts the watch that thaws them at the deadline. Never
  * fails: NULL means that the guest runs on, and a warning says why where an agent was there. */
-struct freeze *snapshot_freeze(struct snapshot_machine *machine, const char *store_id,
-                               unsigned deadline_ms, GPtrArray *warnings);
+struct freeze *snapshot_freeze(struct snapshot_machine *machine, const struct snapshot_plan *plan,
+                               GPtrArray *warnings);
 
 /* Thaws. TRUE when the guest stood still until this call. *freeze is freed and NULL afterwards,
  * unless the agent did not thaw: then a thread goes on trying until finish is called. */
@@ -360,6 +361,16 @@ void snapshot_thaw_finish(struct freeze *freeze, GPtrArray *warnings);
  * not. */
 void snapshot_thaw_stale(struct snapshot_machine *machine, const char *store_id,
                          GPtrArray *removed);
+
+/* --- thaw-guard.c: a process that thaws when we cannot
+ * ----------------------------------------------------------------------------------- */
+
+/* Starts it; NULL when the plan names none, or with a warning. */
+GSubprocess *snapshot_thaw_guard_start(const struct snapshot_machine *machine,
+                                       const struct snapshot_plan *plan, GPtrArray *warnings);
+
+/* The guest is thawed, or the note for the next clean is all that can be done; NULL is fine. */
+void snapshot_thaw_guard_dismiss(GSubprocess *guard);
 
 /* --- paused-start.c
  * ----------------------------------------------------------------------------------------- */

@@ -49,6 +49,9 @@ struct snapshot_plan {
     gboolean checkpoint;     /* FALSE: leave no checkpoint; every disk will be a hash scan */
     gboolean freeze;         /* ask the guest agent, when there is one */
     unsigned freeze_deadline_ms; /* the guest is thawed no later than this after asking to freeze */
+    const char *const *thaw_guard; /* command that calls snapshot_thaw_guard_run with the arguments
+                                      it is given; NULL: if we are killed while the guest is frozen,
+                                      it stays so until the next clean */
 };
 
 enum snapshot_consistency {
@@ -114,6 +117,11 @@ gboolean snapshot_machine_clean(struct snapshot_machine *machine, const char *st
 /* Takes the snapshot. On failure nothing of it is left on the host. */
 struct snapshot *snapshot_begin(struct snapshot_machine *machine, const struct snapshot_plan *plan,
                                 GError **error);
+
+/* The body of the process that thaws a guest when the one that froze it is killed or hangs, on
+ * standard input: see thaw-guard.c. */
+gboolean snapshot_thaw_guard_run(const char *uri, const char *uuid, const char *store_id,
+                                 unsigned deadline_ms, GError **error);
 
 /* A snapshot over plain NBD exports: names[i] is served at uris[i]. No host, no checkpoint. */
 struct snapshot *snapshot_begin_nbd(const char *const *names, const char *const *uris,

@@ -211,6 +211,7 @@ static gboolean run(const struct cycle_options *options, GError **error)
 {
     struct output output = {options->as_json, options->host != NULL,
                             progress_new(options->as_json)};
+    static const char *const thaw_guard[] = {"/proc/self/exe", COMMAND_THAW_GUARD, NULL};
     struct machine_cycle_options cycle = {
         .host_uri = options->host,
         .machine = options->machine,
@@ -223,6 +224,7 @@ static gboolean run(const struct cycle_options *options, GError **error)
         .no_checkpoint = options->no_checkpoint,
         .no_freeze = options->no_freeze,
         .freeze_deadline_ms = (guint)options->freeze_deadline_s * 1000,
+        .thaw_guard = thaw_guard,
         .full_scan = options->full_scan,
         .bandwidth = (guint64)options->bandwidth_mib * MIB,
         .retain = (guint)options->retain,

@@ -23,6 +23,10 @@ int command_store_list(int argc, char **argv);
 int command_store_verify(int argc, char **argv);
 int command_store_export(int argc, char **argv);
 
+/* Of no use to people: in no list of commands. */
+#define COMMAND_THAW_GUARD "thaw-guard"
+int command_thaw_guard(int argc, char **argv);
+
 /* Parses options into entries; what is left in argv are the command's arguments, from min to max of
  * them. parameters names them in --help; description (may be NULL) follows the options there. */
 gboolean command_parse(int *argc, char ***argv, const GOptionEntry *entries, const char *parameters,

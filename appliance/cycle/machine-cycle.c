@@ -180,6 +180,7 @@ static gboolean begin_libvirt(struct machine_cycle *cycle, GError **error)
         .checkpoint = !options->no_checkpoint,
         .freeze = !options->no_freeze,
         .freeze_deadline_ms = options->freeze_deadline_ms,
+        .thaw_guard = options->thaw_guard,
     };
     cycle->begun_us = g_get_monotonic_time();
     cycle->snapshot = snapshot_begin(cycle->machine, &plan, error);

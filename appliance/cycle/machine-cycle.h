@@ -19,6 +19,7 @@ struct machine_cycle_options {
     gboolean no_checkpoint;
     gboolean no_freeze;
     guint freeze_deadline_ms;
+    const char *const *thaw_guard; /* see struct snapshot_plan */
     gboolean full_scan;
     guint64 bandwidth; /* bytes per second; 0: no limit */
     guint retain;      /* 0: all */

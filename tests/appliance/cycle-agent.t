@@ -75,6 +75,21 @@ agrees "the agent is back" filesystem "warning cleaned:  thawed the guest's file
     'last [0-9]+ clean$'
 ok "the agent is back: the guest is thawed" agent_says fsfreeze-status thawed
 
+# A cycle that is killed while the agent has yet to carry out the freeze leaves a process behind that
+# thaws the guest, however late that is.
+guest_run m1 'killall -STOP qemu-ga'
+begin_cycle m1 --freeze-deadline 20
+ok "killed while freezing: the guard is there" wait_for 10 pgrep -f 'thaw-guard qemu:///system'
+wait_for 5 eval 'virsh dumpxml m1 | grep -q landfall:frozen'
+kill -s KILL "$cycle_pid"
+end_cycle
+guest_run m1 'killall -CONT qemu-ga'
+ok "killed while freezing: the guard has done its work" \
+    wait_for 40 eval '! pgrep -f "thaw-guard qemu:///system"'
+ok "killed while freezing: the guest is thawed" agent_says fsfreeze-status thawed
+ok "killed while freezing: it writes on" guest_wait_more_acked m1 20 3
+agrees "killed while freezing: the next cycle" filesystem '^(warning cleaned: [^;]*)?$' 'last [0-9]+ clean$'
+
 guest_run m1 'killall -KILL qemu-ga'
 ok "libvirt has seen that the agent is gone" wait_for 10 agent_is_gone
 agrees "the agent is gone" crash \

@@ -40,6 +40,41 @@ is "S5: then it is crash-consistent" "$(field .consistency)" crash
 like "S5: and says why" "$(field '.warnings[]')" "thawed at the freeze deadline"
 ok "the marker is gone" no_marker
 
+# --- killed or stopped while the guest is frozen ------------------------------------------------
+
+thawed_by_guard() {
+    ok "$1: thawed without another cycle" wait_for 10 agent_says fsfreeze-status thawed
+    ok "$1: the marker is gone" wait_for 5 no_marker
+    room clean --machine demo
+    unlike "$1: nothing is left for clean to thaw" "$(field .removed)" thawed
+    ok "$1: the guest writes on" guest_wait_more_acked demo 10 1
+}
+
+for step in virDomainFSFreeze:kill-before virDomainFSFreeze:kill-after \
+    virDomainBackupBegin:kill-after virDomainFSThaw:kill-after; do
+    run env SNAPSHOT_FAULT=$step "$room_tool" hold --machine demo --disk vda --guard \
+        --deadline-ms 60000
+    is "S5: $step: killed" "$status" 137
+    thawed_by_guard "S5: $step"
+done
+
+"$room_tool" hold --machine demo --disk vda --guard --deadline-ms 60000 </dev/null \
+    >"$KIT_TMP/out"
+is "S5: a guard that is not needed ends with the freeze" "$(pgrep -fc "guard qemu" || true)" 0
+
+# It thaws at the deadline, with two seconds' grace, when all of us stands still.
+SNAPSHOT_FAULT=virDomainBackupBegin:delay:1000 "$room_tool" hold --machine demo --disk vda \
+    --guard --deadline-ms 1500 </dev/null >"$KIT_TMP/stopped" &
+stopped=$!
+wait_for 5 agent_says fsfreeze-status frozen
+kill -s STOP $stopped
+thawed_by_guard "S5: stopped"
+kill -s CONT $stopped
+wait $stopped
+answer=$(<"$KIT_TMP/stopped")
+is "S5: stopped: it claims no more than there was" "$(field .consistency)" crash
+like "S5: stopped: and says why" "$(field '.warnings[]')" "thawed"
+
 virsh -q domfsfreeze demo >"$KIT_TMP/.virsh"
 cycle abort --machine demo --disk vda
 answer=$taken

@@ -24,7 +24,7 @@
 static const char *store_id = "test";
 static char *host_uri, *machine_name, *keep, *scratch_dir, *socket_dir;
 static gint64 number = 1, deadline_ms = 5000;
-static gboolean no_checkpoint, no_freeze, allow_foreign;
+static gboolean no_checkpoint, no_freeze, allow_foreign, with_guard;
 static char **disk_specs;
 
 static const GOptionEntry options[] = {
@@ -39,6 +39,7 @@ static const GOptionEntry options[] = {
     {"no-checkpoint", 0, 0, G_OPTION_ARG_NONE, &no_checkpoint, "leave no checkpoint", NULL},
     {"no-freeze", 0, 0, G_OPTION_ARG_NONE, &no_freeze, "do not ask the agent", NULL},
     {"allow-foreign", 0, 0, G_OPTION_ARG_NONE, &allow_foreign, "pass foreign checkpoints", NULL},
+    {"guard", 0, 0, G_OPTION_ARG_NONE, &with_guard, "have a process thaw if this one cannot", NULL},
     {"disk", 0, 0, G_OPTION_ARG_STRING_ARRAY, &disk_specs, "a disk", "SPEC"},
     {NULL},
 };
@@ -218,6 +219,8 @@ static int obey(struct snapshot *snapshot)
     return status;
 }
 
+static const char *const guard_command[] = {"/proc/self/exe", "guard", NULL};
+
 static int hold(struct snapshot_machine *machine)
 {
     g_autoptr(GError) error = NULL;
@@ -243,6 +246,7 @@ static int hold(struct snapshot_machine *machine)
         .checkpoint = !no_checkpoint,
         .freeze = !no_freeze,
         .freeze_deadline_ms = (unsigned)deadline_ms,
+        .thaw_guard = with_guard ? guard_command : NULL,
     };
     struct snapshot *snapshot = snapshot_begin(machine, &plan, &error);
     if (!snapshot)
@@ -270,9 +274,19 @@ static int nbd(void)
     return obey(snapshot);
 }
 
+/* What hold --guard starts; the fault is that of the other process. */
+static int guard(char **arguments)
+{
+    unsigned milliseconds = (unsigned)g_ascii_strtoull(arguments[3], NULL, 10);
+    g_unsetenv("SNAPSHOT_FAULT");
+    return !snapshot_thaw_guard_run(arguments[0], arguments[1], arguments[2], milliseconds, NULL);
+}
+
 int main(int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
+    if (argc == 6 && strcmp(argv[1], "guard") == 0)
+        return guard(argv + 2);
     g_autoptr(GOptionContext) context = g_option_context_new("show|clean|hold|nbd");
     g_option_context_add_main_entries(context, options, NULL);
     if (!g_option_context_parse(context, &argc, &argv, &error) || argc != 2) {
