@@ -10,6 +10,7 @@
 #include "replicator/nbd-reader.h"
 #include "replicator/store-recover.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 
@@ -144,11 +145,13 @@ static void forget_plan(struct disk_cycle *disk)
 static gboolean plan_once(struct disk_cycle *disk, const struct cycle_context *context,
                           gboolean *ret_connected, GError **error)
 {
-    *ret_connected = FALSE;
     decide(disk, context);
-    if (!connect_source(disk, context, error))
+    *ret_connected = connect_source(disk, context, error);
+    if (!*ret_connected) {
+        /* A connection that was cut in the handshake was one. */
+        *ret_connected = nbd_get_errno() == ECONNRESET;
         return FALSE;
-    *ret_connected = TRUE;
+    }
     return disk->mode == SCAN_BITMAP ? list_dirty(disk, context, error)
                                      : list_all(disk, context, error);
 }
