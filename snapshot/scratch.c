@@ -14,6 +14,7 @@
 #include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 
 #define MIB (1024ULL * 1024)
@@ -26,9 +27,10 @@
 
 /* The job is ended when less is free than the guest could fill before it has ended: at the fastest
  * pace seen, and never less than a margin, which a small file system cannot spare whole. */
-#define MARGIN_MAX_BYTES (256 * MIB)
-#define MARGIN_PART 8
+#define MARGIN_MAX_BYTES (512 * MIB)
+#define MARGIN_PART 4
 #define LOCAL_PERIOD_MS 50
+#define WATCH_NICE (-10)
 #define LOCAL_REACTION_S 0.5
 #define REMOTE_REACTION_S 3.0
 #define REMOTE_SCRIPT_PERIOD "0.2"
@@ -277,6 +279,9 @@ static gpointer watch_main(gpointer data)
 {
     struct scratch_watch *watch = data;
     g_autoptr(GError) error = NULL;
+    /* On a busy host a look that comes late may come too late. Of this thread alone, and where this
+     * user may. */
+    (void)setpriority(PRIO_PROCESS, 0, WATCH_NICE);
     while (look_again(watch, &error) && !g_cancellable_is_cancelled(watch->stop)) {
         const struct place *low = find_low(watch);
         if (!low)
