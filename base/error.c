@@ -29,7 +29,8 @@ static const char *const code_names[] = {
     [LANDFALL_ERROR_CONFIG] = "config",           [LANDFALL_ERROR_SOURCE] = "source",
     [LANDFALL_ERROR_REPLICA] = "replica",         [LANDFALL_ERROR_CORRUPT] = "corrupt",
     [LANDFALL_ERROR_CANCELLED] = "cancelled",     [LANDFALL_ERROR_CONFLICT] = "conflict",
-    [LANDFALL_ERROR_UNSUPPORTED] = "unsupported",
+    [LANDFALL_ERROR_UNSUPPORTED] = "unsupported", [LANDFALL_ERROR_MISSING] = "missing",
+    [LANDFALL_ERROR_INTERNAL] = "internal",
 };
 
 static void error_set_valist(GError **error, enum landfall_error_code code, const char *hint,

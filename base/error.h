@@ -17,6 +17,8 @@ enum landfall_error_code {
     LANDFALL_ERROR_CANCELLED,   /* the operator or a signal ended the work */
     LANDFALL_ERROR_CONFLICT,    /* somebody else holds the thing */
     LANDFALL_ERROR_UNSUPPORTED, /* known, and not done */
+    LANDFALL_ERROR_MISSING,     /* what was asked for by name or number is not there */
+    LANDFALL_ERROR_INTERNAL,    /* Landfall's own state failed, or Landfall itself */
 };
 
 GQuark landfall_error_quark(void);

@@ -57,7 +57,7 @@ causes=$({
 is "causes of demotion" "$(described landfall-cycle.1 DEMOTION)" "$causes"
 codes=$(sed -nE 's/.*\[LANDFALL_ERROR_[A-Z]+\] = "([a-z]+)".*\[LANDFALL_ERROR_[A-Z]+\] = "([a-z]+)".*/\1\n\2/p;
     s/^ *\[LANDFALL_ERROR_[A-Z]+\] = "([a-z]+)",$/\1/p' base/error.c)
-is "codes of errors" "$(described landfall.1 ERRORS | grep -vx hint)" "$(printf '%s\ninternal\n' "$codes" | sort)"
+is "codes of errors" "$(described landfall.1 ERRORS | grep -vx hint)" "$(sort <<<"$codes")"
 
 # Those of the data path are passed to the observer; a cycle has its own, and passes on the others.
 warnings() {

@@ -14,7 +14,8 @@ static const struct {
     {LANDFALL_ERROR_CONFIG, "config"},           {LANDFALL_ERROR_SOURCE, "source"},
     {LANDFALL_ERROR_REPLICA, "replica"},         {LANDFALL_ERROR_CORRUPT, "corrupt"},
     {LANDFALL_ERROR_CANCELLED, "cancelled"},     {LANDFALL_ERROR_CONFLICT, "conflict"},
-    {LANDFALL_ERROR_UNSUPPORTED, "unsupported"},
+    {LANDFALL_ERROR_UNSUPPORTED, "unsupported"}, {LANDFALL_ERROR_MISSING, "missing"},
+    {LANDFALL_ERROR_INTERNAL, "internal"},
 };
 
 static void test_set(void)
