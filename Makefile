@@ -27,7 +27,8 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
 
 # --- Debian packages, by what needs them --------------------------------------------------------
 DEBIAN_build := build-essential pkg-config libglib2.0-dev libjson-glib-dev libnbd-dev liburing-dev \
-                libxxhash-dev libssl-dev libvirt-dev libxml2-dev scdoc bash-completion
+                libxxhash-dev libssl-dev libvirt-dev libxml2-dev libsqlite3-dev \
+                libmicrohttpd-dev libcurl4-openssl-dev libsystemd-dev scdoc bash-completion
 DEBIAN_test := perl jq strace rsync util-linux procps iproute2 openssh-client dropbear-bin \
                netcat-openbsd gnutls-bin e2fsprogs xfsprogs libnbd-bin nbdkit qemu-utils qemu-system-x86 libvirt-clients \
                libvirt-daemon libvirt-daemon-system libvirt-daemon-driver-qemu busybox-static cpio \
@@ -40,32 +41,45 @@ DEBIAN_PACKAGES := $(DEBIAN_build) $(DEBIAN_test) $(DEBIAN_lint) $(DEBIAN_bench)
 PKG_base := glib-2.0 gio-2.0 gio-unix-2.0 json-glib-1.0
 PKG_replicator := libnbd liburing libxxhash
 PKG_snapshot := libvirt libvirt-qemu libxml-2.0
-PKG_ALL := $(PKG_base) $(PKG_replicator) $(PKG_snapshot)
+PKG_daemon := sqlite3 libmicrohttpd libcurl libcrypto libsystemd
+PKG_client := libcurl
+PKG_ALL := $(sort $(PKG_base) $(PKG_replicator) $(PKG_snapshot) $(PKG_daemon) $(PKG_client))
 
 # `make deps` must work before pkg-config and the libraries are there.
 ifneq ($(filter-out deps demo clean format help,$(or $(MAKECMDGOALS),all)),)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKG_ALL) || echo -no-libraries-run-make-deps)
 LIBS_landfall-replicate := $(shell pkg-config --libs $(PKG_base) $(PKG_replicator))
-LIBS_landfall := $(shell pkg-config --libs $(PKG_ALL))
+LIBS_landfall := $(shell pkg-config --libs $(PKG_base) $(PKG_replicator) $(PKG_snapshot) $(PKG_client))
+LIBS_all := $(shell pkg-config --libs $(PKG_ALL))
 endif
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
             -Wundef -Wwrite-strings -Wno-missing-field-initializers $(if $(DEVELOPER),-Werror)
 CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLANDFALL_VERSION='"$(VERSION)"' \
-            -DGLIB_VERSION_MIN_REQUIRED=GLIB_VERSION_2_74 -I. $(PKG_CFLAGS)
+            -DGLIB_VERSION_MIN_REQUIRED=GLIB_VERSION_2_74 -DG_LOG_USE_STRUCTURED \
+            -DG_LOG_DOMAIN='"landfall"' -I. $(PKG_CFLAGS)
 CFLAGS += -std=gnu11 $(OPTIMISE) $(WARNINGS) $(SANITIZE) -fstack-protector-strong -MMD -MP
 LDFLAGS += $(SANITIZE) -Wl,-z,relro,-z,now -Wl,--as-needed
 
 # --- what is built from what --------------------------------------------------------------------
-PROGRAMS := landfall landfall-replicate
+PROGRAMS := landfall landfalld landfall-replicate
 MAIN_landfall := appliance/landfall.c
+MAIN_landfalld := appliance/daemon/landfalld.c
 MAIN_landfall-replicate := replicator/landfall-replicate.c
 
-room_objects = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(MAIN_landfall) $(MAIN_landfall-replicate),\
-                 $(sort $(wildcard $(1)/*.c) $(wildcard $(1)/*/*.c))))
+# The objects of a folder and those one below it; files that a program carries along are listed in
+# NAME.gresource.xml and become C first.
+room_objects = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(foreach program,$(PROGRAMS),$(MAIN_$(program))),\
+                 $(sort $(wildcard $(1)/*.c $(1)/*/*.c)))) \
+               $(patsubst %.gresource.xml,$(BUILD)/%-resource.o,\
+                 $(sort $(wildcard $(1)/*.gresource.xml $(1)/*/*.gresource.xml)))
 OBJECTS_replicate := $(call room_objects,base) $(call room_objects,replicator) \
                      $(if $(findstring thread,$(SANITIZE)),$(BUILD)/tests/tsan-glib.o)
-OBJECTS_landfall := $(OBJECTS_replicate) $(call room_objects,snapshot) $(call room_objects,appliance)
+OBJECTS_cycle := $(OBJECTS_replicate) $(call room_objects,snapshot) $(call room_objects,appliance/cycle)
+OBJECTS_landfall := $(OBJECTS_cycle) $(call room_objects,appliance/cli)
+OBJECTS_landfalld := $(OBJECTS_cycle) $(foreach folder,state events inventory jobs api daemon,\
+                       $(call room_objects,appliance/$(folder)))
+OBJECTS_all := $(sort $(OBJECTS_landfall) $(OBJECTS_landfalld))
 
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/test-*.c)))
 FUZZ_TESTS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/fuzz/fuzz-*.c)))
@@ -98,19 +112,30 @@ $(BUILD)/%.o: %.c
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
+$(BUILD)/%.o: $(BUILD)/%.c
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/%-resource.c: %.gresource.xml
+	$(Q)mkdir -p $(@D)
+	$(call say,EMBED,$<)glib-compile-resources --generate-source --internal --sourcedir=$(<D) \
+	    --dependency-file=$(@:.c=.d) --target=$@ $<
+
 $(BUILD)/landfall: $(BUILD)/appliance/landfall.o $(OBJECTS_landfall)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_landfall)
+
+$(BUILD)/landfalld: $(BUILD)/appliance/daemon/landfalld.o $(OBJECTS_landfalld)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_all)
 
 $(BUILD)/landfall-replicate: $(BUILD)/replicator/landfall-replicate.o $(OBJECTS_replicate)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_landfall-replicate)
 
-$(BUILD)/tests/%: $(BUILD)/tests/%.o $(OBJECTS_landfall)
-	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_landfall)
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(OBJECTS_all)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_all)
 
 # A fuzz target is linked twice: here with a main that replays its corpus, by `make fuzz` with
 # libFuzzer's.
-$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(OBJECTS_landfall)
-	$(call say,LINK,$@)$(CC) $(LDFLAGS) $(FUZZ_LDFLAGS) -o $@ $^ $(LIBS_landfall)
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(OBJECTS_all)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) $(FUZZ_LDFLAGS) -o $@ $^ $(LIBS_all)
 
 $(BUILD)/bench/%.so: bench/%.c
 	$(Q)mkdir -p $(@D)

@@ -82,6 +82,10 @@ spoil replicator/x.c '  #  include <libvirt/libvirt.h>'
 rejects rooms 'libvirt/' 'replicator including libvirt'
 spoil base/answer.c '#include "answer.h"'
 rejects rooms 'no path from the root' 'an include relative to its file'
+spoil appliance/main.c '#include <sqlite3.h>'
+rejects rooms 'belongs to appliance/state' 'a library outside of its folder'
+spoil appliance/main.c '#include "appliance/state/database.h"'
+rejects rooms 'private to appliance/state' 'what a folder keeps to itself'
 clean_tree
 printf '#include "base/answer.h"\n' | tee replicator/x.c snapshot/x.c tests/x.c >appliance/x.c
 report=$(run_check rooms)

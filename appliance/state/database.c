@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "appliance/state/database.h"
+#include "base/error.h"
+
+#include <string.h>
+
+struct statement {
+    struct state *state;
+    const char *sql;
+    sqlite3_stmt *handle; /* NULL when it could not be prepared */
+    GError *failure;      /* the first one */
+    int parameter, column;
+    gboolean stepped;
+};
+
+static enum landfall_error_code code_of(int code)
+{
+    switch (code & 0xff) {
+    case SQLITE_CONSTRAINT:
+        return LANDFALL_ERROR_CONFLICT;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return LANDFALL_ERROR_CORRUPT;
+    default:
+        return LANDFALL_ERROR_INTERNAL;
+    }
+}
+
+static const char *hint_of(int code)
+{
+    switch (code & 0xff) {
+    case SQLITE_FULL:
+        return "free space on the file system of the state folder";
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+        return "give the user that runs landfalld the right to write the state folder";
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return "restore the database from a backup; the stores are whole without it";
+    case SQLITE_IOERR:
+        return "look at the disk under the state folder and at the kernel log";
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return "end the program that has landfalld's database open";
+    default:
+        return NULL;
+    }
+}
+
+gboolean database_failed(sqlite3 *database, int code, const char *doing, GError **error)
+{
+    landfall_error_set(error, code_of(code), hint_of(code), "cannot %s: %s", doing,
+                       database ? sqlite3_errmsg(database) : sqlite3_errstr(code));
+    return FALSE;
+}
+
+gboolean database_run(sqlite3 *database, const char *sql, const char *doing, GError **error)
+{
+    int code = sqlite3_exec(database, sql, NULL, NULL, NULL);
+    return code == SQLITE_OK || database_failed(database, code, doing, error);
+}
+
+static void statement_free(struct statement *statement)
+{
+    sqlite3_finalize(statement->handle);
+    g_clear_error(&statement->failure);
+    g_free(statement);
+}
+
+static void keep_failure(struct statement *statement, int code)
+{
+    if (!statement->failure)
+        database_failed(statement->state->database, code, "use landfalld's database",
+                        &statement->failure);
+}
+
+struct statement *statement_new(struct state *state, const char *sql)
+{
+    g_assert(state->owner == g_thread_self());
+    struct statement *statement = NULL;
+    if (g_hash_table_steal_extended(state->statements, sql, NULL, (gpointer *)&statement)) {
+        statement->parameter = statement->column = 0;
+        statement->stepped = FALSE;
+        return statement;
+    }
+    statement = g_new0(struct statement, 1);
+    statement->state = state;
+    statement->sql = sql;
+    int code = sqlite3_prepare_v3(state->database, sql, -1, SQLITE_PREPARE_PERSISTENT,
+                                  &statement->handle, NULL);
+    if (code != SQLITE_OK)
+        keep_failure(statement, code);
+    return statement;
+}
+
+gboolean statement_row(struct statement *statement)
+{
+    if (statement->failure)
+        return FALSE;
+    g_assert(statement->parameter == sqlite3_bind_parameter_count(statement->handle));
+    statement->stepped = TRUE;
+    statement->column = 0;
+    /* A full disk ends a transaction as a whole. What follows must not become durable by itself. */
+    if (statement->state->depth > 0 && sqlite3_get_autocommit(statement->state->database)) {
+        landfall_error_set(&statement->failure, LANDFALL_ERROR_INTERNAL, NULL,
+                           "landfalld's database has given up the change");
+        return FALSE;
+    }
+    int code = sqlite3_step(statement->handle);
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        keep_failure(statement, code);
+    return code == SQLITE_ROW;
+}
+
+char *statement_read_text(struct statement *statement)
+{
+    return g_strdup((const char *)sqlite3_column_text(statement->handle, statement->column++));
+}
+
+gint64 statement_read_int(struct statement *statement)
+{
+    return sqlite3_column_int64(statement->handle, statement->column++);
+}
+
+JsonNode *statement_read_node(struct statement *statement)
+{
+    g_autofree char *text = statement_read_text(statement);
+    g_autoptr(GError) cause = NULL;
+    JsonNode *node = text ? json_from_string(text, &cause) : NULL;
+    if (cause && !statement->failure)
+        landfall_error_set(&statement->failure, LANDFALL_ERROR_CORRUPT, hint_of(SQLITE_CORRUPT),
+                           "landfalld's database has a value that is not JSON: %s", cause->message);
+    return node;
+}
+
+JsonObject *statement_read_object(struct statement *statement)
+{
+    g_autoptr(JsonNode) node = statement_read_node(statement);
+    if (!node)
+        return NULL;
+    if (JSON_NODE_HOLDS_OBJECT(node))
+        return json_node_dup_object(node);
+    if (!statement->failure)
+        landfall_error_set(&statement->failure, LANDFALL_ERROR_CORRUPT, hint_of(SQLITE_CORRUPT),
+                           "landfalld's database has a value that is not a JSON object");
+    return NULL;
+}
+
+gboolean statement_done(struct statement *statement, GError **error)
+{
+    if (!statement->stepped)
+        statement_row(statement);
+    gboolean ok = !statement->failure;
+    if (!ok)
+        g_propagate_error(error, g_steal_pointer(&statement->failure));
+    if (!statement->handle) {
+        statement_free(statement);
+        return ok;
+    }
+    /* The failure of the last step is returned once more here; it has been kept. */
+    sqlite3_reset(statement->handle);
+    sqlite3_clear_bindings(statement->handle);
+    g_hash_table_replace(statement->state->statements, (gpointer)statement->sql, statement);
+    return ok;
+}
+
+GHashTable *statement_cache_new(void)
+{
+    return g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)statement_free);
+}

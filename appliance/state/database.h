@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Private to appliance/state: the connection, and statements that are short to write. Values are
+ * bound and read from left to right, without numbers; a failure on the way is kept until the end:
+ *
+ *     struct statement *query = statement_new(state, "SELECT name, added_us FROM host WHERE uri =
+ * ?"); statement_bind_text(query, uri); while (statement_row(query)) { name =
+ * statement_read_text(query); added_us = statement_read_int(query);
+ *     }
+ *     return statement_done(query, error);
+ */
+
+#include "appliance/state/state.h"
+
+#include <json-glib/json-glib.h>
+#include <sqlite3.h>
+
+#define STATE_KEY_BYTES 32u
+
+struct store_lock;
+
+struct state {
+    sqlite3 *database;
+    GHashTable *statements; /* SQL text → struct statement, prepared and not in use */
+    GThread *owner;
+    struct store_lock *lock;
+    unsigned depth; /* of state_begin */
+    guint8 key[STATE_KEY_BYTES];
+};
+
+struct statement;
+
+/* Never NULL. sql is a constant: it is borrowed for good. */
+struct statement *statement_new(struct state *state, const char *sql);
+
+/* TRUE when there is another row to read from. */
+gboolean statement_row(struct statement *statement);
+
+/* The next column. The caller owns what is returned; SQL's NULL is NULL and 0. */
+char *statement_read_text(struct statement *statement);
+gint64 statement_read_int(struct statement *statement);
+JsonObject *statement_read_object(struct statement *statement);
+JsonNode *statement_read_node(struct statement *statement);
+
+/* Ends the use of the statement, with the first failure since statement_new. A row that was not
+ * asked for is not read; a statement without statement_row is run. */
+gboolean statement_done(struct statement *statement, GError **error);
+
+/* An empty table of statements for struct state. */
+GHashTable *statement_cache_new(void);
+
+/* Sets *error from the connection's latest failure; doing is "cannot …". Returns FALSE. */
+gboolean database_failed(sqlite3 *database, int code, const char *doing, GError **error);
+
+/* Runs SQL that has neither parameters nor rows. */
+gboolean database_run(sqlite3 *database, const char *sql, const char *doing, GError **error);
+
+/* Brings the schema to the version of this program. */
+gboolean database_migrate(sqlite3 *database, GError **error);

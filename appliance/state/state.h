@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What landfalld remembers: one SQLite database in a folder of its own. Hosts, machines and so on
+ * have a header each in this folder; there is no SQL outside of it. One daemon at a time has a
+ * folder, and the thread that opened it alone uses it.
+ *
+ * Errors of all functions here: config (a value is not allowed), missing (no such row), conflict
+ * (it is there already, or still needed), corrupt (the file is not what was written), internal
+ * (the database cannot be read or written). Nothing has changed when a function fails. */
+
+#include <glib.h>
+
+struct state;
+
+/* Opens or creates the state in folder, which is created (not its parents) and closed to others.
+ * Brings an older database up to date; a newer one is error unsupported. The key that seals
+ * secrets is read from key_file and created there if there is neither key nor database yet;
+ * NULL is "key" in folder. */
+struct state *state_open(const char *folder, const char *key_file, GError **error);
+void state_free(struct state *state);
