@@ -121,7 +121,7 @@ static void test_foreign(void)
 
 static void test_unknown_names(void)
 {
-    static const char *const names[] = {"", "Config", "config ", "confi", "internal", NULL};
+    static const char *const names[] = {"", "Config", "config ", "confi", "gone", NULL};
     for (gsize i = 0; i < G_N_ELEMENTS(names); i++)
         g_assert_cmpint(landfall_error_code_from_name(names[i]), ==, LANDFALL_ERROR_SOURCE);
 }
