@@ -78,7 +78,7 @@ static gboolean parse(struct cycle_options *options, int *argc, char ***argv, GE
         {"json", 0, 0, G_OPTION_ARG_NONE, &options->as_json, "Print events as JSON lines", NULL},
         G_OPTION_ENTRY_NULL,
     };
-    if (!command_parse(argc, argv, entries, "- replicate a machine once", NULL, 0, 0, error))
+    if (!command_parse(argc, argv, entries, NULL, "- replicate a machine once", 0, 0, error))
         return FALSE;
     if (!options->machine || !options->store || !options->host == !options->nbd_disks) {
         landfall_error_set(error, LANDFALL_ERROR_CONFIG,

@@ -153,9 +153,9 @@ static gboolean parse(struct export_options *options, int *argc, char ***argv, G
         {"json", 0, 0, G_OPTION_ARG_NONE, &options->as_json, "Print JSON", NULL},
         G_OPTION_ENTRY_NULL,
     };
-    if (!command_parse(argc, argv, entries,
-                       "STORE MACHINE FILE - write a disk of a recovery point as an image", NULL, 3,
-                       3, error))
+    if (!command_parse(argc, argv, entries, NULL,
+                       "STORE MACHINE FILE - write a disk of a recovery point as an image", 3, 3,
+                       error))
         return FALSE;
     if (!options->format)
         options->format = g_strdup("raw");

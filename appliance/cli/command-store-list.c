@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* landfall store list: machines of a store, or the recovery points of one. */
+/* landfall store list: the daemon's stores; machines of a store, or the recovery points of one. */
 
 #include "appliance/cli/command.h"
+#include "appliance/cli/connection.h"
+#include "appliance/cli/daemon-command.h"
 #include "appliance/cli/opened-machine.h"
 #include "appliance/cli/text.h"
 #include "base/json.h"
@@ -117,10 +119,13 @@ int command_store_list(int argc, char **argv)
     const GOptionEntry entries[] = {{"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print JSON", NULL},
                                     G_OPTION_ENTRY_NULL};
     g_autoptr(GError) error = NULL;
-    if (!command_parse(&argc, &argv, entries, "STORE [MACHINE] - list what a store holds", NULL, 1,
-                       2, &error))
+    if (!command_parse(
+            &argc, &argv, entries, connection_options(),
+            "[STORE [MACHINE]] - list the daemon's stores, or what the store in a folder holds", 0,
+            2, &error))
         return command_failed(error, as_json);
-    gboolean ok = argc == 3 ? list_points(argv[1], argv[2], as_json, &error)
-                            : list_machines(argv[1], as_json, &error);
+    gboolean ok = argc == 1   ? store_list_of_daemon(as_json, &error)
+                  : argc == 2 ? list_machines(argv[1], as_json, &error)
+                              : list_points(argv[1], argv[2], as_json, &error);
     return ok ? EXIT_OK : command_failed(error, as_json);
 }

@@ -204,8 +204,8 @@ int command_store_verify(int argc, char **argv)
         G_OPTION_ENTRY_NULL,
     };
     g_autoptr(GError) error = NULL;
-    if (!command_parse(&argc, &argv, entries,
-                       "STORE MACHINE - prove a recovery point against its root hashes", NULL, 2, 2,
+    if (!command_parse(&argc, &argv, entries, NULL,
+                       "STORE MACHINE - prove a recovery point against its root hashes", 2, 2,
                        &error))
         return command_failed(error, options.as_json);
     if (options.number < 0)

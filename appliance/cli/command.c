@@ -11,12 +11,13 @@ static gboolean json_asked; /* set by command_parse */
 static gint cancelled;      /* atomic; set by the handler */
 static gint forward_pid;    /* atomic; read by the handler */
 
-gboolean command_parse(int *argc, char ***argv, const GOptionEntry *entries, const char *parameters,
-                       const char *description, int minimum, int maximum, GError **error)
+gboolean command_parse(int *argc, char ***argv, const GOptionEntry *entries, GOptionGroup *group,
+                       const char *parameters, int minimum, int maximum, GError **error)
 {
     g_autoptr(GOptionContext) context = g_option_context_new(parameters);
     g_option_context_add_main_entries(context, entries, NULL);
-    g_option_context_set_description(context, description);
+    if (group)
+        g_option_context_add_group(context, group);
     g_set_prgname((*argv)[0]);
     /* An option that is wrong is told as JSON too, and after it GOption has no values to offer. */
     json_asked = g_strv_contains((const char *const *)*argv, "--json");
@@ -64,7 +65,8 @@ int command_failed(const GError *error, gboolean as_json)
             fprintf(stderr, "hint: %s\n", hint);
     }
     gboolean usage = error->domain == G_OPTION_ERROR ||
-                     g_error_matches(error, LANDFALL_ERROR, LANDFALL_ERROR_CONFIG);
+                     g_error_matches(error, LANDFALL_ERROR, LANDFALL_ERROR_CONFIG) ||
+                     g_error_matches(error, LANDFALL_ERROR, LANDFALL_ERROR_MISSING);
     return usage ? EXIT_USAGE : EXIT_FAILED;
 }
 

@@ -16,8 +16,45 @@ struct command {
 
     /* argv[0] is the command's words; the exit code. */
     int (*run)(int argc, char **argv);
+    gboolean daemon; /* it asks a daemon */
 };
 
+/* On a daemon. */
+int command_host_add(int argc, char **argv);
+int command_host_list(int argc, char **argv);
+int command_host_show(int argc, char **argv);
+int command_host_refresh(int argc, char **argv);
+int command_host_remove(int argc, char **argv);
+int command_store_add(int argc, char **argv);
+int command_store_remove(int argc, char **argv);
+int command_machine_list(int argc, char **argv);
+int command_machine_show(int argc, char **argv);
+int command_machine_readiness(int argc, char **argv);
+int command_replicate(int argc, char **argv);
+int command_settings(int argc, char **argv);
+int command_sync(int argc, char **argv);
+int command_pause(int argc, char **argv);
+int command_resume(int argc, char **argv);
+int command_stop(int argc, char **argv);
+int command_recovery_point_list(int argc, char **argv);
+int command_verify(int argc, char **argv);
+int command_job_list(int argc, char **argv);
+int command_job_show(int argc, char **argv);
+int command_job_follow(int argc, char **argv);
+int command_job_cancel(int argc, char **argv);
+int command_alert_list(int argc, char **argv);
+int command_audit_list(int argc, char **argv);
+int command_account_add(int argc, char **argv);
+int command_account_list(int argc, char **argv);
+int command_account_password(int argc, char **argv);
+int command_account_remove(int argc, char **argv);
+int command_token_add(int argc, char **argv);
+int command_token_list(int argc, char **argv);
+int command_token_remove(int argc, char **argv);
+int command_setting_list(int argc, char **argv);
+int command_setting_set(int argc, char **argv);
+
+/* On a store, without one; the list without a folder is that of the daemon. */
 int command_cycle(int argc, char **argv);
 int command_store_list(int argc, char **argv);
 int command_store_verify(int argc, char **argv);
@@ -27,10 +64,11 @@ int command_store_export(int argc, char **argv);
 #define COMMAND_THAW_GUARD "thaw-guard"
 int command_thaw_guard(int argc, char **argv);
 
-/* Parses options into entries; what is left in argv are the command's arguments, from min to max of
- * them. parameters names them in --help; description (may be NULL) follows the options there. */
-gboolean command_parse(int *argc, char ***argv, const GOptionEntry *entries, const char *parameters,
-                       const char *description, int minimum, int maximum, GError **error);
+/* Parses options into entries, and into group (taken; may be NULL), which has a help of its own;
+ * what is left in argv are the command's arguments, from minimum to maximum of them. parameters
+ * names them in --help. */
+gboolean command_parse(int *argc, char ***argv, const GOptionEntry *entries, GOptionGroup *group,
+                       const char *parameters, int minimum, int maximum, GError **error);
 
 /* Says what went wrong, with its hint: for people on standard error, as JSON on standard output
  * when as_json. Returns the exit code that fits. */

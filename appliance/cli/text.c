@@ -26,6 +26,17 @@ char *text_duration(guint64 duration_ms)
                            (unsigned)(duration_ms / 1000 % 60));
 }
 
+char *text_span(guint64 seconds)
+{
+    if (seconds < 120)
+        return g_strdup_printf("%" G_GUINT64_FORMAT " s", seconds);
+    if (seconds < 120 * 60)
+        return g_strdup_printf("%" G_GUINT64_FORMAT " min", seconds / 60);
+    if (seconds < 48 * 3600)
+        return g_strdup_printf("%.1f h", (double)seconds / 3600);
+    return g_strdup_printf("%" G_GUINT64_FORMAT " d", seconds / 86400);
+}
+
 char *text_time(const char *iso8601)
 {
     g_autoptr(GDateTime) time = g_date_time_new_from_iso8601(iso8601, NULL);

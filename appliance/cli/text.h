@@ -11,6 +11,10 @@ char *text_bytes(guint64 bytes);
 /* "0.42 s", "3:07 min". The caller owns the text. */
 char *text_duration(guint64 duration_ms);
 
+/* "42 s", "14 min", "3.5 h", "12 d": one unit, as precise as one wants to read it. The caller owns
+ * the text. */
+char *text_span(guint64 seconds);
+
 /* "2026-01-31 12:00:00Z" from an ISO 8601 time in UTC; other text as it is. The caller owns it. */
 char *text_time(const char *iso8601);
 

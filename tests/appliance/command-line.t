@@ -28,9 +28,9 @@ status() {
     is "A7: $name: exit code" "$status" "$expected"
     like "$name: what is said" "$output" "$regex"
 }
-status "no command" 2 'Usage: landfall COMMAND' landfall
+status "no command" 2 'Usage: landfall .*COMMAND' landfall
 status "an unknown command" 2 "no command 'fly'" landfall fly
-status "half a command" 2 'landfall store: which of these: list, verify, export\?' landfall store
+status "half a command" 2 'landfall store: which of these: add, remove, list, verify, export\?' landfall store
 status "an unknown second word" 2 "no command 'store fly'" landfall store fly
 status "help of a group" 0 'store verify' landfall store --help
 status "the version" 0 '^landfall [0-9]+\.[0-9]+' landfall --version

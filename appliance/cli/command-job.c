@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* landfall job …: what the daemon does, has done, and is going to do. */
+
+#include "appliance/cli/command.h"
+#include "appliance/cli/daemon-command.h"
+#include "appliance/cli/follow.h"
+#include "base/json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static char *cell_percent(JsonObject *row, const char *path)
+{
+    gint64 total = listing_int(row, "total_bytes");
+    if (total <= 0)
+        return NULL;
+    return g_strdup_printf("%d %%", (int)((double)listing_int(row, path) * 100 / (double)total));
+}
+
+static const struct listing_column job_columns[] = {
+    {"id", "id", listing_cell_text, TRUE},
+    {"kind", "kind", listing_cell_text, FALSE},
+    {"machine", "machine_name", listing_cell_text, FALSE},
+    {"state", "state", listing_cell_text, FALSE},
+    {"step", "step", listing_cell_text, FALSE},
+    {"progress", "done_bytes", cell_percent, TRUE},
+    {"rate", "rate", listing_cell_rate, TRUE},
+    {"left", "left_s", listing_cell_seconds, TRUE},
+    {"started", "started_at", listing_cell_time, FALSE},
+    {"took", "took_ms", listing_cell_ms, TRUE},
+    {"error", "error", listing_cell_problem, FALSE},
+    {NULL},
+};
+
+static const struct listing_column job_details[] = {
+    {"job", "id", listing_cell_text, FALSE},
+    {"kind", "kind", listing_cell_text, FALSE},
+    {"machine", "machine_name", listing_cell_text, FALSE},
+    {"state", "state", listing_cell_text, FALSE},
+    {"step", "step", listing_cell_text, FALSE},
+    {"progress", "done_bytes", cell_percent, FALSE},
+    {"done", "done_bytes", listing_cell_bytes, FALSE},
+    {"of", "total_bytes", listing_cell_bytes, FALSE},
+    {"rate", "rate", listing_cell_rate, FALSE},
+    {"left", "left_s", listing_cell_seconds, FALSE},
+    {"by", "who", listing_cell_text, FALSE},
+    {"attempt", "attempt", listing_cell_text, FALSE},
+    {"queued", "queued_at", listing_cell_time, FALSE},
+    {"started", "started_at", listing_cell_time, FALSE},
+    {"ended", "ended_at", listing_cell_time, FALSE},
+    {"took", "took_ms", listing_cell_ms, FALSE},
+    {"recovery point", "result.number", listing_cell_text, FALSE},
+    {"error", "error", listing_cell_problem, FALSE},
+    {"hint", "error.hint", listing_cell_text, FALSE},
+    {NULL},
+};
+
+struct job_options {
+    char *machine;
+    char *state;
+    int limit;
+};
+
+static gboolean list(struct daemon *daemon, GError **error)
+{
+    const struct job_options *options = daemon->options;
+    g_autoptr(GString) path = g_string_new("/jobs");
+    if (options->limit < 0) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL, "--limit takes a number from 1");
+        return FALSE;
+    }
+    g_string_append_printf(path, "?limit=%d", options->limit ? options->limit : 50);
+    if (options->machine) {
+        g_autofree char *id = daemon_machine(daemon, options->machine, NULL, error);
+        if (!id)
+            return FALSE;
+        g_string_append_printf(path, "&machine=%s", id);
+    }
+    if (options->state) {
+        g_autofree char *state = daemon_path("&state=", options->state, "");
+        g_string_append(path, state);
+    }
+    return daemon_list(daemon, path->str, 0, job_columns, error);
+}
+
+int command_job_list(int argc, char **argv)
+{
+    struct job_options options = {NULL};
+    const GOptionEntry entries[] = {
+        {"machine", 0, 0, G_OPTION_ARG_STRING, &options.machine, "Only those of this machine",
+         "MACHINE"},
+        {"state", 0, 0, G_OPTION_ARG_STRING, &options.state,
+         "Only those that are queued, running, done, failed or cancelled", "STATE"},
+        {"limit", 0, 0, G_OPTION_ARG_INT, &options.limit, "The newest N (default 50)", "N"},
+        G_OPTION_ENTRY_NULL,
+    };
+    int status = daemon_command_run(argc, argv,
+                                    &(struct daemon_command){
+                                        .entries = entries,
+                                        .parameters = "- list jobs, the newest first",
+                                        .options = &options,
+                                        .work = list,
+                                    });
+    g_free(options.machine);
+    g_free(options.state);
+    return status;
+}
+
+static char *job_path(struct daemon *daemon, const char *after, GError **error)
+{
+    if (!daemon_check_number(daemon->arguments[0], "job", error))
+        return NULL;
+    return daemon_path("/jobs/", daemon->arguments[0], after);
+}
+
+static gboolean show(struct daemon *daemon, GError **error)
+{
+    g_autofree char *path = job_path(daemon, "", error);
+    return path && daemon_show(daemon, path, job_details, error);
+}
+
+int command_job_show(int argc, char **argv)
+{
+    return daemon_command_run(argc, argv,
+                              &(struct daemon_command){
+                                  .parameters = "JOB - show a job",
+                                  .minimum = 1,
+                                  .maximum = 1,
+                                  .work = show,
+                              });
+}
+
+static gboolean follow(struct daemon *daemon, GError **error)
+{
+    return daemon_check_number(daemon->arguments[0], "job", error) &&
+           follow_job(daemon, daemon->arguments[0], error);
+}
+
+int command_job_follow(int argc, char **argv)
+{
+    return daemon_command_run(argc, argv,
+                              &(struct daemon_command){
+                                  .parameters = "JOB - show the progress of a job until it ends",
+                                  .minimum = 1,
+                                  .maximum = 1,
+                                  .work = follow,
+                              });
+}
+
+static gboolean cancel(struct daemon *daemon, GError **error)
+{
+    g_autofree char *path = job_path(daemon, "/cancel", error);
+    g_autoptr(JsonObject) answer =
+        path ? client_call(daemon->client, "POST", path, NULL, error) : NULL;
+    if (answer && !daemon_printed(daemon, answer))
+        printf("job %s is being cancelled\n", daemon->arguments[0]);
+    return answer != NULL;
+}
+
+int command_job_cancel(int argc, char **argv)
+{
+    return daemon_command_run(argc, argv,
+                              &(struct daemon_command){
+                                  .parameters = "JOB - end a job",
+                                  .minimum = 1,
+                                  .maximum = 1,
+                                  .work = cancel,
+                              });
+}

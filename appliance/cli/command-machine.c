@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* landfall machine …: the machines of all hosts, and how their replication stands. */
+
+#include "appliance/cli/command.h"
+#include "appliance/cli/daemon-command.h"
+#include "appliance/cli/text.h"
+#include "base/json.h"
+
+#include <stdio.h>
+
+/* "7 min of 15 min": how far behind it is, and how far it may be. */
+static char *cell_lag(JsonObject *row, const char *path)
+{
+    if (!listing_node(row, path))
+        return NULL;
+    g_autofree char *lag = text_span((guint64)MAX(listing_int(row, path), 0));
+    gint64 interval = listing_int(row, "replication.interval_s");
+    if (interval <= 0)
+        return g_steal_pointer(&lag);
+    g_autofree char *allowed = text_span((guint64)interval);
+    return g_strdup_printf("%s of %s", lag, allowed);
+}
+
+static char *cell_interval(JsonObject *row, const char *path)
+{
+    if (!listing_node(row, path))
+        return NULL;
+    gint64 seconds = listing_int(row, path);
+    return seconds > 0 ? text_span((guint64)seconds) : g_strdup("auto");
+}
+
+static char *cell_count_or_all(JsonObject *row, const char *path)
+{
+    return listing_node(row, path) && listing_int(row, path) == 0 ? g_strdup("all")
+                                                                  : listing_cell_text(row, path);
+}
+
+static const struct listing_column machine_columns[] = {
+    {"name", "name", listing_cell_text, FALSE},
+    {"host", "host", listing_cell_text, FALSE},
+    {"power", "power", listing_cell_text, FALSE},
+    {"state", "state", listing_cell_text, FALSE},
+    {"point", "replication.last_point", listing_cell_text, TRUE},
+    {"age", "replication.last_point_at", listing_cell_ago, TRUE},
+    {"lag", "replication.lag_s", cell_lag, TRUE},
+    {"next", "replication.next_due_at", listing_cell_until, TRUE},
+    {"problem", "replication.error", listing_cell_problem, FALSE},
+    {NULL},
+};
+
+static const struct listing_column machine_details[] = {
+    {"name", "name", listing_cell_text, FALSE},
+    {"uuid", "uuid", listing_cell_text, FALSE},
+    {"host", "host", listing_cell_text, FALSE},
+    {"power", "power", listing_cell_text, FALSE},
+    {"state", "state", listing_cell_text, FALSE},
+    {"store", "replication.store", listing_cell_text, FALSE},
+    {"interval", "replication.interval_s", cell_interval, FALSE},
+    {"retain", "replication.retain", cell_count_or_all, FALSE},
+    {"exclude disks", "replication.exclude_disks", listing_cell_text, FALSE},
+    {"bandwidth", "replication.bandwidth", listing_cell_rate, FALSE},
+    {"blackout", "replication.blackout", listing_cell_text, FALSE},
+    {"priority", "replication.priority", listing_cell_text, FALSE},
+    {"last point", "replication.last_point", listing_cell_text, FALSE},
+    {"taken", "replication.last_point_at", listing_cell_time, FALSE},
+    {"lag", "replication.lag_s", cell_lag, FALSE},
+    {"next cycle", "replication.next_due_at", listing_cell_time, FALSE},
+    {"last cycle", "replication.last_duration_ms", listing_cell_ms, FALSE},
+    {"failures", "replication.failures", listing_cell_text, FALSE},
+    {"problem", "replication.error", listing_cell_problem, FALSE},
+    {"hint", "replication.error.hint", listing_cell_text, FALSE},
+    {"seen", "seen_at", listing_cell_time, FALSE},
+    {"gone", "gone_at", listing_cell_time, FALSE},
+    {NULL},
+};
+
+static const struct listing_column disk_columns[] = {
+    {"disk", "name", listing_cell_text, FALSE},
+    {"format", "format", listing_cell_text, FALSE},
+    {"size", "size_bytes", listing_cell_bytes, TRUE},
+    {"source", "source", listing_cell_text, FALSE},
+    {NULL},
+};
+
+static const struct listing_column check_columns[] = {
+    {"verdict", "verdict", listing_cell_text, FALSE},
+    {"check", "check", listing_cell_text, FALSE},
+    {"what", "message", listing_cell_problem, FALSE},
+    {"hint", "hint", listing_cell_text, FALSE},
+    {NULL},
+};
+
+struct machine_options {
+    char *host;
+};
+
+static gboolean list(struct daemon *daemon, GError **error)
+{
+    const struct machine_options *options = daemon->options;
+    g_autofree char *path =
+        options->host ? daemon_path("/machines?host=", options->host, "") : g_strdup("/machines");
+    return daemon_list(daemon, path, 0, machine_columns, error);
+}
+
+int command_machine_list(int argc, char **argv)
+{
+    struct machine_options options = {NULL};
+    const GOptionEntry entries[] = {
+        {"host", 0, 0, G_OPTION_ARG_STRING, &options.host, "Only those of this host", "NAME"},
+        G_OPTION_ENTRY_NULL,
+    };
+    int status = daemon_command_run(argc, argv,
+                                    &(struct daemon_command){
+                                        .entries = entries,
+                                        .parameters = "- list the machines of all hosts",
+                                        .options = &options,
+                                        .work = list,
+                                    });
+    g_free(options.host);
+    return status;
+}
+
+static gboolean show(struct daemon *daemon, GError **error)
+{
+    g_autofree char *id = daemon_machine(daemon, daemon->arguments[0], NULL, error);
+    g_autofree char *path = id ? daemon_path("/machines/", id, "") : NULL;
+    g_autoptr(JsonObject) machine =
+        path ? client_call(daemon->client, "GET", path, NULL, error) : NULL;
+    if (!machine || daemon_printed(daemon, machine))
+        return machine != NULL;
+    listing_print_one(machine, machine_details);
+    JsonNode *disks = listing_node(machine, "facts.disks");
+    if (disks && JSON_NODE_HOLDS_ARRAY(disks)) {
+        printf("\n");
+        listing_print(json_node_get_array(disks), disk_columns);
+    }
+    return TRUE;
+}
+
+int command_machine_show(int argc, char **argv)
+{
+    return daemon_command_run(argc, argv,
+                              &(struct daemon_command){
+                                  .parameters = "MACHINE - show a machine and its replication",
+                                  .minimum = 1,
+                                  .maximum = 1,
+                                  .work = show,
+                              });
+}
+
+/* Not ready is an answer, and a failure for scripts that ask before they start something. */
+static gboolean readiness(struct daemon *daemon, GError **error)
+{
+    JsonArray *checks = NULL;
+    gboolean ready = FALSE;
+    g_autofree char *id = daemon_machine(daemon, daemon->arguments[0], NULL, error);
+    g_autofree char *path = id ? daemon_path("/machines/", id, "/readiness") : NULL;
+    g_autoptr(JsonObject) answer =
+        path ? client_call(daemon->client, "GET", path, NULL, error) : NULL;
+    if (!answer || !json_member_array(answer, "checks", LANDFALL_ERROR_SOURCE, &checks, error) ||
+        !json_optional_boolean(answer, "ready", LANDFALL_ERROR_SOURCE, &ready, error))
+        return FALSE;
+    if (!daemon_printed(daemon, answer))
+        listing_print(checks, check_columns);
+    if (!ready)
+        landfall_error_set(error, LANDFALL_ERROR_UNSUPPORTED, "settle what is marked above",
+                           "machine %s is not ready to be replicated", daemon->arguments[0]);
+    return ready;
+}
+
+int command_machine_readiness(int argc, char **argv)
+{
+    return daemon_command_run(argc, argv,
+                              &(struct daemon_command){
+                                  .parameters = "MACHINE - tell whether it can be replicated",
+                                  .minimum = 1,
+                                  .maximum = 1,
+                                  .work = readiness,
+                              });
+}

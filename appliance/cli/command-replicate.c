@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* landfall replicate and landfall settings: begin to replicate a machine, and change how. */
+
+#include "appliance/cli/command.h"
+#include "appliance/cli/daemon-command.h"
+#include "appliance/cli/follow.h"
+#include "appliance/cli/quantity.h"
+#include "base/json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* As they were written; NULL: not given. */
+struct settings {
+    char *store;
+    char *interval;
+    char *bandwidth;
+    char *consistency;
+    char *retain;
+    char *priority;
+    char **exclude_disks;
+    char **blackout;
+    gboolean follow;
+};
+
+static void settings_clear(struct settings *settings)
+{
+    g_free(settings->store);
+    g_free(settings->interval);
+    g_free(settings->bandwidth);
+    g_free(settings->consistency);
+    g_free(settings->retain);
+    g_free(settings->priority);
+    g_strfreev(settings->exclude_disks);
+    g_strfreev(settings->blackout);
+}
+
+/* --- the options as the API wants them ----------------------------------------------------------
+ */
+
+static gboolean set_interval(JsonObject *body, const char *text, GError **error)
+{
+    guint64 seconds = 0;
+    if (!text)
+        return TRUE;
+    if (strcmp(text, "auto") != 0 && !quantity_parse_duration(text, &seconds, error)) {
+        g_prefix_error(error, "--interval: ");
+        return FALSE;
+    }
+    if (strcmp(text, "auto") != 0 && seconds == 0) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, "such as 15m, or auto",
+                           "--interval: there is always time between cycles");
+        return FALSE;
+    }
+    json_object_set_int_member(body, "interval_s", (gint64)seconds);
+    return TRUE;
+}
+
+static gboolean set_bandwidth(JsonObject *body, const char *text, GError **error)
+{
+    guint64 bytes = 0;
+    if (!text)
+        return TRUE;
+    if (strcmp(text, "unlimited") != 0 && !quantity_parse_bytes(text, &bytes, error)) {
+        g_prefix_error(error, "--bandwidth: ");
+        return FALSE;
+    }
+    json_object_set_int_member(body, "bandwidth", (gint64)bytes);
+    return TRUE;
+}
+
+static gboolean set_number(JsonObject *body, const char *member, const char *text, gint64 minimum,
+                           const char *word, GError **error)
+{
+    gint64 number = 0;
+    if (!text)
+        return TRUE;
+    if (g_strcmp0(text, word) != 0 &&
+        !g_ascii_string_to_signed(text, 10, minimum, G_MAXINT32, &number, NULL)) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL,
+                           "--%s: '%s' is no number from %" G_GINT64_FORMAT "%s%s", member, text,
+                           minimum, word ? ", nor " : "", word ? word : "");
+        return FALSE;
+    }
+    json_object_set_int_member(body, member, number);
+    return TRUE;
+}
+
+/* "none" is the empty list: how else would one take back what was set? */
+static void set_strings(JsonObject *body, const char *member, char **strings)
+{
+    JsonArray *array = strings ? json_array_new() : NULL;
+    gboolean none = strings && g_strv_length(strings) == 1 && strcmp(strings[0], "none") == 0;
+    for (char **string = strings; string && !none && *string; string++)
+        json_array_add_string_element(array, *string);
+    if (array)
+        json_object_set_array_member(body, member, array);
+}
+
+/* Owned by the caller; NULL: an option says nothing that can be understood. */
+static JsonObject *settings_body(const struct settings *settings, GError **error)
+{
+    g_autoptr(JsonObject) body = json_object_new();
+    json_set_optional_string(body, "store", settings->store);
+    json_set_optional_string(body, "consistency", settings->consistency);
+    set_strings(body, "exclude_disks", settings->exclude_disks);
+    set_strings(body, "blackout", settings->blackout);
+    if (!set_interval(body, settings->interval, error) ||
+        !set_bandwidth(body, settings->bandwidth, error) ||
+        !set_number(body, "retain", settings->retain, 1, "all", error) ||
+        !set_number(body, "priority", settings->priority, -1000, NULL, error))
+        return NULL;
+    return g_steal_pointer(&body);
+}
+
+/* --- replicate ----------------------------------------------------------------------------------
+ */
+
+static gboolean replicate(struct daemon *daemon, GError **error)
+{
+    const struct settings *settings = daemon->options;
+    if (!settings->store) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG,
+                           "landfall store list shows them, landfall store add makes one",
+                           "name the store that is to hold the replica, by --store");
+        return FALSE;
+    }
+    g_autoptr(JsonObject) body = settings_body(settings, error);
+    g_autofree char *id = body ? daemon_machine(daemon, daemon->arguments[0], NULL, error) : NULL;
+    g_autofree char *path = id ? daemon_path("/machines/", id, "/replication") : NULL;
+    g_autoptr(JsonObject) answer =
+        path ? client_call(daemon->client, "PUT", path, body, error) : NULL;
+    return answer && follow_started(daemon, answer, settings->follow, "the first copy", error);
+}
+
+/* --- settings -----------------------------------------------------------------------------------
+ */
+
+static gboolean change(struct daemon *daemon, GError **error)
+{
+    g_autoptr(JsonObject) body = settings_body(daemon->options, error);
+    if (body && json_object_get_size(body) == 0) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG,
+                           "landfall machine show tells how it is replicated now",
+                           "give at least one setting to change");
+        return FALSE;
+    }
+    g_autofree char *id = body ? daemon_machine(daemon, daemon->arguments[0], NULL, error) : NULL;
+    g_autofree char *path = id ? daemon_path("/machines/", id, "/replication") : NULL;
+    g_autoptr(JsonObject) answer =
+        path ? client_call(daemon->client, "PATCH", path, body, error) : NULL;
+    if (answer && !daemon_printed(daemon, answer))
+        printf("the settings of %s are changed\n", daemon->arguments[0]);
+    return answer != NULL;
+}
+
+/* --- both ---------------------------------------------------------------------------------------
+ */
+
+#define ENTRIES_OF_REPLICATE 2 /* the first ones are not for settings */
+
+static int run(int argc, char **argv, gsize skipped, const char *parameters,
+               gboolean (*work)(struct daemon *daemon, GError **error))
+{
+    struct settings settings = {NULL};
+    const GOptionEntry entries[] = {
+        {"store", 0, 0, G_OPTION_ARG_STRING, &settings.store, "Store of the daemon for the replica",
+         "NAME"},
+        {"follow", 0, 0, G_OPTION_ARG_NONE, &settings.follow,
+         "Show the progress of the first copy until it ends", NULL},
+        {"interval", 0, 0, G_OPTION_ARG_STRING, &settings.interval,
+         "From the start of a cycle to that of the next: 15m, 1h; auto: as cycles take",
+         "DURATION"},
+        {"retain", 0, 0, G_OPTION_ARG_STRING, &settings.retain,
+         "Keep the newest N recovery points, or all", "N"},
+        {"exclude-disk", 0, 0, G_OPTION_ARG_STRING_ARRAY, &settings.exclude_disks,
+         "Leave this disk out; may be given many times; none: take all", "DISK"},
+        {"bandwidth", 0, 0, G_OPTION_ARG_STRING, &settings.bandwidth,
+         "Read at most so many bytes a second: 50M; unlimited", "BYTES"},
+        {"blackout", 0, 0, G_OPTION_ARG_STRING_ARRAY, &settings.blackout,
+         "Begin no cycle then: \"Mon-Fri 08:00-18:00\"; may be given many times; none", "WINDOW"},
+        {"consistency", 0, 0, G_OPTION_ARG_STRING, &settings.consistency,
+         "filesystem: let the guest agent freeze; crash: do not", "HOW"},
+        {"priority", 0, 0, G_OPTION_ARG_STRING, &settings.priority,
+         "Machines with a higher one are served first (0)", "N"},
+        G_OPTION_ENTRY_NULL,
+    };
+    const struct daemon_command command = {entries + skipped, parameters, 1, 1, &settings, work};
+    int status = daemon_command_run(argc, argv, &command);
+    settings_clear(&settings);
+    return status;
+}
+
+int command_replicate(int argc, char **argv)
+{
+    return run(argc, argv, 0, "MACHINE - replicate a machine from now on", replicate);
+}
+
+int command_settings(int argc, char **argv)
+{
+    return run(argc, argv, ENTRIES_OF_REPLICATE, "MACHINE - change how a machine is replicated",
+               change);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "appliance/cli/daemon-command.h"
+#include "appliance/cli/command.h"
+#include "appliance/cli/connection.h"
+#include "base/json.h"
+
+#include <stdio.h>
+
+#define PAGES_MAX 10000u
+
+static gsize entry_count(const GOptionEntry *entries)
+{
+    gsize count = 0;
+    while (entries && entries[count].long_name)
+        count++;
+    return count;
+}
+
+static gboolean parse(int *argc, char ***argv, const struct daemon_command *command,
+                      gboolean *as_json, GError **error)
+{
+    gsize count = entry_count(command->entries);
+    g_autofree GOptionEntry *entries = g_new0(GOptionEntry, count + 2);
+    for (gsize i = 0; i < count; i++)
+        entries[i] = command->entries[i];
+    entries[count] = (GOptionEntry){
+        "json", 0, 0, G_OPTION_ARG_NONE, as_json, "Print what the API answers", NULL};
+    return command_parse(argc, argv, entries, connection_options(), command->parameters,
+                         command->minimum, command->maximum, error);
+}
+
+int daemon_command_run(int argc, char **argv, const struct daemon_command *command)
+{
+    g_autoptr(GError) error = NULL;
+    struct daemon daemon = {.options = command->options};
+    if (!parse(&argc, &argv, command, &daemon.as_json, &error))
+        return command_failed(error, daemon.as_json);
+    daemon.arguments = argv + 1;
+    daemon.client = connection_open(&error);
+    gboolean ok = daemon.client && command->work(&daemon, &error);
+    client_free(daemon.client);
+    return ok ? EXIT_OK : command_failed(error, daemon.as_json);
+}
+
+char *daemon_path(const char *before, const char *name, const char *after)
+{
+    g_autofree char *escaped = g_uri_escape_string(name, NULL, FALSE);
+    return g_strconcat(before, escaped, after, NULL);
+}
+
+gboolean daemon_check_number(const char *text, const char *what, GError **error)
+{
+    if (g_ascii_string_to_unsigned(text, 10, 1, G_MAXINT64, NULL, NULL))
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL, "'%s' is no number of a %s", text, what);
+    return FALSE;
+}
+
+char *daemon_machine(struct daemon *daemon, const char *name, JsonObject **ret_machine,
+                     GError **error)
+{
+    JsonArray *items = NULL;
+    JsonObject *machine = NULL;
+    g_autofree char *path = daemon_path("/machines?name=", name, "");
+    g_autoptr(JsonObject) answer = client_call(daemon->client, "GET", path, NULL, error);
+    if (!answer || !json_member_array(answer, "items", LANDFALL_ERROR_SOURCE, &items, error))
+        return NULL;
+    if (json_array_get_length(items) != 1) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG,
+                           "landfall machine list shows them; one on a host is called HOST/NAME",
+                           "'%s' is the name of %u machines", name, json_array_get_length(items));
+        return NULL;
+    }
+    if (!json_element_object(items, 0, "items", LANDFALL_ERROR_SOURCE, &machine, error))
+        return NULL;
+    if (ret_machine)
+        *ret_machine = json_object_ref(machine);
+    return g_strdup_printf("%" G_GINT64_FORMAT, listing_int(machine, "id"));
+}
+
+gboolean daemon_printed(const struct daemon *daemon, JsonObject *answer)
+{
+    if (!daemon->as_json)
+        return FALSE;
+    g_autofree char *text = json_object_to_text(answer, TRUE);
+    printf("%s\n", text);
+    return TRUE;
+}
+
+gboolean daemon_list(struct daemon *daemon, const char *path, guint limit,
+                     const struct listing_column *columns, GError **error)
+{
+    JsonArray *items = NULL;
+    (void)limit;
+    g_autoptr(JsonObject) answer = client_call(daemon->client, "GET", path, NULL, error);
+    if (!answer || !json_member_array(answer, "items", LANDFALL_ERROR_SOURCE, &items, error))
+        return FALSE;
+    if (!daemon_printed(daemon, answer))
+        listing_print(items, columns);
+    return TRUE;
+}
+
+gboolean daemon_show(struct daemon *daemon, const char *path, const struct listing_column *columns,
+                     GError **error)
+{
+    g_autoptr(JsonObject) answer = client_call(daemon->client, "GET", path, NULL, error);
+    if (!answer)
+        return FALSE;
+    if (!daemon_printed(daemon, answer))
+        listing_print_one(answer, columns);
+    return TRUE;
+}

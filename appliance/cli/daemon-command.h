@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What the commands on a daemon have in common: parse, ask, and print the answer, for people or as
+ * the API gives it. */
+
+#include "appliance/cli/client.h"
+#include "appliance/cli/listing.h"
+
+#include <glib.h>
+
+struct daemon {
+    struct client *client;
+    gboolean as_json;
+    char **arguments; /* as many as were asked for, NULL-terminated */
+    void *options;    /* the command's own */
+};
+
+/* A command on a daemon. */
+struct daemon_command {
+    const GOptionEntry *entries; /* may be NULL; --json is there anyway */
+    const char *parameters;      /* "NAME URI - add a host", for --help */
+    int minimum, maximum;        /* of arguments */
+    void *options;
+    gboolean (*work)(struct daemon *daemon, GError **error);
+};
+
+/* Returns the exit code. */
+int daemon_command_run(int argc, char **argv, const struct daemon_command *command);
+
+/* before + name + after, the name escaped as a part of a path. The caller owns it. */
+char *daemon_path(const char *before, const char *name, const char *after);
+
+/* The id of the machine that a name, a UUID or HOST/NAME means, as text; and the machine itself, if
+ * ret_machine is not NULL. The caller owns both. */
+char *daemon_machine(struct daemon *daemon, const char *name, JsonObject **ret_machine,
+                     GError **error);
+
+/* A job's or token's number, for a path: error config when it is none. */
+gboolean daemon_check_number(const char *text, const char *what, GError **error);
+
+/* GET a list and print all of it, or no more than limit items when limit is not 0. */
+gboolean daemon_list(struct daemon *daemon, const char *path, guint limit,
+                     const struct listing_column *columns, GError **error);
+
+/* GET one thing and print it. */
+gboolean daemon_show(struct daemon *daemon, const char *path, const struct listing_column *columns,
+                     GError **error);
+
+/* The answer as JSON with --json; else nothing, and FALSE: the caller has words for it. */
+gboolean daemon_printed(const struct daemon *daemon, JsonObject *answer);
+
+/* landfall store list without a folder. */
+gboolean store_list_of_daemon(gboolean as_json, GError **error);

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "appliance/cli/follow.h"
+#include "appliance/cli/command.h"
+#include "appliance/cli/progress.h"
+#include "appliance/cli/text.h"
+#include "base/json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* While one job is followed. */
+struct follower {
+    struct daemon *daemon;
+    const char *job;
+    char *path; /* of the job */
+    struct progress *progress;
+    char *step;       /* shown last */
+    JsonObject *last; /* the job once it has ended */
+    GError *error;    /* asking for the job failed */
+};
+
+static gboolean has_ended(JsonObject *job)
+{
+    const char *state = listing_string(job, "state");
+    return state && strcmp(state, "queued") != 0 && strcmp(state, "running") != 0;
+}
+
+static void show_progress(struct follower *follower, JsonObject *job)
+{
+    const char *step = listing_string(job, "step");
+    const char *label = step ? step : listing_string(job, "state");
+    gint64 total = listing_int(job, "total_bytes");
+    if (follower->daemon->as_json || !label)
+        return;
+    if (g_strcmp0(label, follower->step) != 0) {
+        progress_finish(follower->progress);
+        printf("job %s: %s\n", follower->job, label);
+        fflush(stdout);
+        g_free(follower->step);
+        follower->step = g_strdup(label);
+    }
+    if (total > 0)
+        progress_update(follower->progress, label, (guint64)listing_int(job, "done_bytes"),
+                        (guint64)total);
+}
+
+/* Asks for the job as it is now; FALSE when there is nothing more to wait for. */
+static gboolean look(struct follower *follower)
+{
+    g_autoptr(JsonObject) job =
+        client_call(follower->daemon->client, "GET", follower->path, NULL, &follower->error);
+    if (!job)
+        return FALSE;
+    show_progress(follower, job);
+    if (!has_ended(job))
+        return TRUE;
+    follower->last = g_steal_pointer(&job);
+    return FALSE;
+}
+
+static gboolean on_open(void *data)
+{
+    return look(data);
+}
+
+static gboolean on_event(void *data, const char *topic, JsonObject *event)
+{
+    struct follower *follower = data;
+    g_autofree char *id = listing_cell_text(event, "id");
+    (void)topic;
+    if (g_strcmp0(id, follower->job) != 0)
+        return TRUE;
+    if (follower->daemon->as_json) {
+        g_autofree char *line = json_object_to_text(event, FALSE);
+        printf("%s\n", line);
+        fflush(stdout);
+    }
+    show_progress(follower, event);
+    return !has_ended(event) || look(follower);
+}
+
+static gboolean go_on(void *data)
+{
+    (void)data;
+    return !g_atomic_int_get(command_cancelled());
+}
+
+/* --- the end ------------------------------------------------------------------------------------
+ */
+
+static const struct listing_column disk_columns[] = {
+    {"disk", "name", listing_cell_text, FALSE},
+    {"mode", "mode", listing_cell_text, FALSE},
+    {"candidates", "candidate_bytes", listing_cell_bytes, TRUE},
+    {"read", "read_bytes", listing_cell_bytes, TRUE},
+    {"sent", "sent_bytes", listing_cell_bytes, TRUE},
+    {"root hash", "root_hash", listing_cell_text, FALSE},
+    {NULL},
+};
+
+static void print_result(const struct follower *follower)
+{
+    JsonNode *disks = listing_node(follower->last, "result.disks");
+    g_autofree char *number = listing_cell_text(follower->last, "result.number");
+    g_autofree char *took = listing_cell_ms(follower->last, "took_ms");
+    if (disks && JSON_NODE_HOLDS_ARRAY(disks))
+        listing_print(json_node_get_array(disks), disk_columns);
+    printf("job %s is done", follower->job);
+    if (number)
+        printf(": recovery point %s", number);
+    if (took)
+        printf(", in %s", took);
+    printf("\n");
+}
+
+static gboolean judge(const struct follower *follower, GError **error)
+{
+    const char *state = listing_string(follower->last, "state");
+    const char *code = listing_string(follower->last, "error.code");
+    const char *message = listing_string(follower->last, "error.message");
+    if (follower->daemon->as_json) {
+        g_autofree char *line = json_object_to_text(follower->last, FALSE);
+        printf("%s\n", line);
+    }
+    if (g_strcmp0(state, "done") == 0) {
+        if (!follower->daemon->as_json)
+            print_result(follower);
+        return TRUE;
+    }
+    if (g_strcmp0(state, "cancelled") == 0)
+        landfall_error_set(error, LANDFALL_ERROR_CANCELLED, NULL, "job %s was cancelled",
+                           follower->job);
+    else
+        landfall_error_set(error, landfall_error_code_from_name(code),
+                           listing_string(follower->last, "error.hint"), "job %s: %s",
+                           follower->job, message ? message : state);
+    return FALSE;
+}
+
+static gboolean left_alone(const struct follower *follower, GError **error)
+{
+    g_autofree char *hint = g_strdup_printf("landfall job follow %s shows it again, landfall job "
+                                            "cancel %s ends it",
+                                            follower->job, follower->job);
+    landfall_error_set(error, LANDFALL_ERROR_CANCELLED, hint, "job %s goes on by itself",
+                       follower->job);
+    return FALSE;
+}
+
+gboolean follow_job(struct daemon *daemon, const char *job, GError **error)
+{
+    struct follower follower = {daemon, job, daemon_path("/jobs/", job, ""),
+                                progress_new(daemon->as_json)};
+    const struct client_observer observer = {&follower, on_open, on_event, go_on};
+    g_autoptr(GError) lost = NULL;
+    gboolean ok = client_follow(daemon->client, "/events?topics=job", &observer, &lost);
+    progress_free(follower.progress);
+    if (follower.error) {
+        g_propagate_error(error, follower.error);
+        ok = FALSE;
+    } else if (follower.last) {
+        ok = judge(&follower, error);
+    } else if (ok || g_atomic_int_get(command_cancelled())) {
+        ok = left_alone(&follower, error);
+    } else {
+        g_propagate_prefixed_error(error, g_steal_pointer(&lost),
+                                   "job %s is not followed any more: ", job);
+    }
+    g_free(follower.path);
+    g_free(follower.step);
+    g_clear_pointer(&follower.last, json_object_unref);
+    return ok;
+}
+
+gboolean follow_started(struct daemon *daemon, JsonObject *answer, gboolean follow,
+                        const char *what, GError **error)
+{
+    g_autofree char *job = listing_cell_text(answer, "job");
+    if (follow && job)
+        return follow_job(daemon, job, error);
+    if (daemon_printed(daemon, answer))
+        return TRUE;
+    if (job)
+        printf("%s is job %s; landfall job follow %s shows its progress\n", what, job, job);
+    else
+        printf("%s begins as soon as it is its turn; landfall job list shows when\n", what);
+    return TRUE;
+}
