@@ -47,10 +47,19 @@ completes() {
     is "$1" "$(bash --norc "$KIT_TMP/complete" "${@:3}" | sed 's/ *$//')" "$2"
 }
 
-completes "commands" '--help --version cycle store' landfall ''
+completes "commands" "--help --version $(landfall --help | sed -nE 's/^  ([a-z-]+).*/\1/p' | LC_ALL=C sort -u | tr '\n' ' ' |
+    sed 's/ $//')" landfall ''
 completes "a command begun" 'cycle' landfall c
-completes "commands of a group" 'export list verify' landfall store ''
+completes "commands of a group" 'add export list remove verify' landfall store ''
+completes "a group with a hyphen" 'list' landfall recovery-point ''
+completes "commands after an option" 'machine' landfall --socket /nowhere m
+completes "options before the command" '--socket=' landfall --s
 completes "options, from --help" '--all --help --json --rebuild-block-map --recovery-point=' landfall store verify --
+completes "options of a command on a daemon" '--password-file= --pin=' landfall account add --p
+completes "no daemon, no names" '' landfall machine show ''
+completes "states of jobs" 'failed' landfall job list --state f
+completes "roles of an account" 'operator viewer' landfall account add --role ''
+completes "roles of a host" 'both source target' landfall host add --role ''
 completes "an option begun" '--scratch-dir= --socket-dir= --store=' landfall cycle --s
 completes "options of the last command" '--force --format=' landfall store export "$store" alpha --fo
 completes "a folder" 'folder' landfall store list f

@@ -26,22 +26,38 @@ section() {
 }
 
 documented() {
-    section "$@" | grep -oE '^\*--[a-z-]+\*' | tr -d '*' | sort
+    section "$@" | { grep -oE '^\*--[a-z-]+\*' || true; } | tr -d '*' | sort
 }
 
-# The options of --help; a short -h stands beside --help.
+# The options of --help; a short -h stands beside --help. Helps on a group are not options of a command.
 offered() {
-    "$@" --help | grep -oE '^  (-[a-z], )?--[a-z-]+' | grep -oE -- '--[a-z-]+' | sort
+    "$@" --help | grep -oE '^  (-[a-z], )?--[a-z-]+' | grep -oE -- '--[a-z-]+' | grep -v '^--help-' | sort
 }
 
-is "landfall cycle: options" "$(documented landfall-cycle.1 OPTIONS)" "$(offered landfall cycle)"
-for command in list verify export; do
-    is "landfall store $command: options" \
-        "$(documented landfall-store.1 "LANDFALL STORE ${command^^}")" "$(offered landfall store $command)"
-done
+# Each command is a section of one page; what all on a daemon take stands in landfall(1).
+on_daemon=$(documented landfall.1 "COMMANDS ON A DAEMON")
+commands=$(landfall --help | grep -oE '^  [a-z-]+( [a-z]+)? {2,}' | sed -E 's/^ +//; s/ +$//')
+daemon_commands=$(landfall --help | sed -n '/^On a daemon/,/^$/p')
+while read -r command; do
+    read -ra words <<<"$command"
+    page=$({ grep -lx "# LANDFALL ${command^^}" doc/*.1.scd || true; } | sed -E 's#doc/(.*)\.scd#\1#')
+    title="LANDFALL ${command^^}"
+    [ "$command" != cycle ] || { page=landfall-cycle.1 title=OPTIONS; }
+    if [ -z "$page" ]; then
+        fail "landfall $command: has a page"
+        continue
+    fi
+    if grep -q "^  $command  " <<<"$daemon_commands"; then
+        is "landfall $command: options" "$({ documented "$page" "$title"; echo "$on_daemon"; } | grep . | sort)" \
+            "$(offered landfall "${words[@]}" --help-all)"
+    else
+        is "landfall $command: options" "$(documented "$page" "$title")" "$(offered landfall "${words[@]}")"
+    fi
+    like "$page: the synopsis has landfall $command" "$(section "$page" SYNOPSIS)" "\*landfall $command\*"
+done <<<"$commands"
 is "landfall-replicate: options" "$(documented landfall-replicate.1 OPTIONS)" "$(offered landfall-replicate)"
-is "landfall: commands" "$(section landfall.1 COMMANDS | grep -oE '^\*landfall [a-z ]+\*' | tr -d '*' | sort)" \
-    "$(landfall --help | grep -oE '^  [a-z]+( [a-z]+)? {2,}' | sed -E 's/^ +/landfall /; s/ +$//' | sort)"
+is "landfalld: options" "$(documented landfalld.8 OPTIONS)" "$(offered landfalld)"
+is "landfall: commands" "$(section landfall.1 COMMANDS | grep -oE '^\*landfall [a-z -]+\*' | tr -d '*' | sed 's/^landfall //')" "$commands"
 
 # --- tokens -------------------------------------------------------------------------------------
 
@@ -131,8 +147,10 @@ is "landfall-replicate(1): what it describes is in machine.json" "$(jq -c .a "$s
 # --- READMEs ------------------------------------------------------------------------------------
 
 # What stands in backticks or after a prompt and begins with "landfall" is a command that exists.
-known=" $(offered landfall cycle; offered landfall store list; offered landfall store verify
-    offered landfall store export; offered landfall-replicate; echo --host)"
+known=" $(while read -r command; do
+    read -ra words <<<"$command"
+    offered landfall "${words[@]}" --help-all
+done <<<"$commands"; offered landfall-replicate; offered landfalld)"
 is "README.md: options exist" "$(grep -oE '(^    \$ landfall|`(landfall )?-).*' README.md | grep -oE -- '--[a-z-]+' |
     sort -u | while read -r option; do [[ $known =~ [[:space:]]$option([[:space:]]|$) ]] || echo "$option"; done)" ''
 is "READMEs: links lead somewhere" "$(for file in README.md */README.md; do
