@@ -93,6 +93,27 @@ static gboolean queue_run(struct lane_compare *compare, struct lane_slot *slot, 
                       error);
 }
 
+/* The entries of n blocks. Those of one map page are read at once and kept: a lane's requests come
+ * one after the other. Each entry is looked at once in a pass, before anybody writes it, so that
+ * what is kept is not stale where it matters. */
+static gboolean read_entries(struct lane_compare *compare, guint64 block, guint n,
+                             struct block_hash *ret_before, GError **error)
+{
+    const struct block_map *map = compare->job->map;
+    guint64 page = block / MAP_PAGE_BLOCKS;
+    gsize first = (gsize)(block % MAP_PAGE_BLOCKS);
+    g_assert(first + n <= MAP_PAGE_BLOCKS); /* requests are aligned to their size */
+    if (!compare->has_page || compare->page_number != page) {
+        compare->has_page = FALSE;
+        if (!block_map_read(map, page * MAP_PAGE_BLOCKS, MAP_PAGE_BLOCKS, compare->page, error))
+            return FALSE;
+        compare->has_page = TRUE;
+        compare->page_number = page;
+    }
+    memcpy(ret_before, compare->page + first, n * sizeof *ret_before);
+    return TRUE;
+}
+
 gboolean lane_compare_data(struct lane_compare *compare, struct lane_slot *slot, GError **error)
 {
     const struct block_map *map = compare->job->map;
@@ -100,7 +121,7 @@ gboolean lane_compare_data(struct lane_compare *compare, struct lane_slot *slot,
     const struct nbd_read *read = &slot->read;
     guint64 block = read->offset_bytes / BLOCK_BYTES;
     guint n = (guint)block_count(read->length_bytes), run = 0;
-    if (!block_map_read(map, block, n, before, error))
+    if (!read_entries(compare, block, n, before, error))
         return FALSE;
     for (guint i = 0; i < n; i++) {
         gsize at = (gsize)i * BLOCK_BYTES;

@@ -16,10 +16,13 @@ struct lane_slot {
 
 /* The lane's thread only. */
 struct lane_compare {
-    struct lane_job *job;         /* set once */
-    struct replica_lane *replica; /* set once */
-    GArray *changes;              /* struct block_change */
-    guint writes_in_flight;       /* of all slots */
+    struct lane_job *job;                    /* set once */
+    struct replica_lane *replica;            /* set once */
+    GArray *changes;                         /* struct block_change */
+    guint writes_in_flight;                  /* of all slots */
+    struct block_hash page[MAP_PAGE_BLOCKS]; /* entries of page_number, if has_page */
+    guint64 page_number;
+    gboolean has_page;
 };
 
 /* Compares the slot's blocks and queues the writes of those that differ, neighbours in one; counts
