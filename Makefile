@@ -241,7 +241,7 @@ format:
 # --- beyond tests -------------------------------------------------------------------------------
 # CASES names some of the cases: make bench CASES="full_copy live".
 CASES ?=
-bench: all kit $(addprefix $(BUILD)/bench/,gendisk measure no-hash.so)
+bench: all kit $(addprefix $(BUILD)/bench/,gendisk measure no-hash.so no-sync.so)
 	$(Q)$(TEST_ENVIRONMENT) bench/run.sh $(if $(QUICK),quick,full) $(CASES)
 
 demo: deps

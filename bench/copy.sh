@@ -27,6 +27,11 @@ first_cycle() {
 # --- the tools ----------------------------------------------------------------------------------
 before_landfall_full() { fresh_output; }
 command_landfall_full() { replicate; }
+before_landfall_full_unsynced() { fresh_output; }
+command_landfall_full_unsynced() {
+    replicate
+    command=(env LD_PRELOAD="$LANDFALL_BUILD/bench/no-sync.so" "${command[@]}")
+}
 before_landfall_scan() { restore_store; }
 command_landfall_scan() { replicate; }
 
@@ -37,11 +42,6 @@ command_nbdcopy() {
 before_nbdcopy() { fresh_output; }
 before_nbdcopy_default() { fresh_output; }
 command_nbdcopy_default() { command=(nbdcopy "$uri" "$work/out"); }
-before_nbdcopy_sync() { fresh_output; }
-command_nbdcopy_sync() {
-    use_settings nbdcopy
-    command=(sh -c 'nbdcopy "$@" && sync "$0"' "$work/out" "${settings[@]}" "$uri" "$work/out")
-}
 command_nbdcopy_null() {
     use_settings nbdcopy_null
     command=(nbdcopy "${settings[@]}" "$uri" null:)
@@ -79,7 +79,7 @@ measure_copy() {
     begin_group full-copy "$4" "$(allocated_gib "$3")"
     tune nbdcopy "${nbdcopy_settings[@]}"
     tune qemu_img_convert "${convert_settings[@]}"
-    interleave landfall_full nbdcopy nbdcopy_sync qemu_img_convert nbdcopy_default
+    interleave landfall_full nbdcopy landfall_full_unsynced qemu_img_convert nbdcopy_default
     run_one 0 landfall_full
     stop_server
     check_replica "$2" "$3"
