@@ -5,6 +5,7 @@
  * Documented in landfalld(8). */
 
 #include "appliance/daemon/log.h"
+#include "appliance/events/event-hub.h"
 #include "appliance/state/hosts.h"
 #include "appliance/state/state.h"
 #include "base/error.h"
@@ -38,6 +39,7 @@ struct daemon {
     const struct options *options;
     GMainLoop *loop;
     struct state *state;
+    struct event_hub *hub;
 };
 
 static void options_clear(struct options *options)
@@ -145,6 +147,7 @@ static gboolean daemon_start(struct daemon *daemon, GError **error)
     daemon->state = state_open(options->state_dir, options->key_file, error);
     if (!daemon->state)
         return FALSE;
+    daemon->hub = event_hub_new();
     g_autoptr(GPtrArray) hosts = state_host_list(daemon->state, error);
     if (!hosts)
         return FALSE;
@@ -166,6 +169,7 @@ static void daemon_run(struct daemon *daemon)
 
 static void daemon_clear(struct daemon *daemon)
 {
+    event_hub_free(daemon->hub);
     state_free(daemon->state);
     g_main_loop_unref(daemon->loop);
 }

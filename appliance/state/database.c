@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "appliance/state/database.h"
 #include "base/error.h"
+#include "base/json.h"
 
 #include <string.h>
 
@@ -94,6 +95,54 @@ struct statement *statement_new(struct state *state, const char *sql)
     return statement;
 }
 
+static void check_bound(struct statement *statement, int code)
+{
+    if (code != SQLITE_OK)
+        keep_failure(statement, code);
+}
+
+void statement_bind_text(struct statement *statement, const char *text)
+{
+    check_bound(statement, sqlite3_bind_text(statement->handle, ++statement->parameter, text, -1,
+                                             SQLITE_TRANSIENT));
+}
+
+void statement_bind_int(struct statement *statement, gint64 value)
+{
+    check_bound(statement, sqlite3_bind_int64(statement->handle, ++statement->parameter, value));
+}
+
+void statement_bind_null(struct statement *statement)
+{
+    check_bound(statement, sqlite3_bind_null(statement->handle, ++statement->parameter));
+}
+
+void statement_bind_int_or_null(struct statement *statement, gint64 value)
+{
+    if (value)
+        statement_bind_int(statement, value);
+    else
+        statement_bind_null(statement);
+}
+
+void statement_bind_blob(struct statement *statement, const void *data, gsize length_bytes)
+{
+    check_bound(statement, sqlite3_bind_blob64(statement->handle, ++statement->parameter, data,
+                                               length_bytes, SQLITE_TRANSIENT));
+}
+
+void statement_bind_object(struct statement *statement, JsonObject *object)
+{
+    g_autofree char *text = object ? json_object_to_text(object, FALSE) : NULL;
+    statement_bind_text(statement, text);
+}
+
+void statement_bind_node(struct statement *statement, JsonNode *node)
+{
+    g_autofree char *text = node ? json_to_string(node, FALSE) : NULL;
+    statement_bind_text(statement, text);
+}
+
 gboolean statement_row(struct statement *statement)
 {
     if (statement->failure)
@@ -121,6 +170,13 @@ char *statement_read_text(struct statement *statement)
 gint64 statement_read_int(struct statement *statement)
 {
     return sqlite3_column_int64(statement->handle, statement->column++);
+}
+
+GBytes *statement_read_blob(struct statement *statement)
+{
+    const void *data = sqlite3_column_blob(statement->handle, statement->column);
+    int length_bytes = sqlite3_column_bytes(statement->handle, statement->column++);
+    return data ? g_bytes_new(data, (gsize)length_bytes) : NULL;
 }
 
 JsonNode *statement_read_node(struct statement *statement)
@@ -163,6 +219,11 @@ gboolean statement_done(struct statement *statement, GError **error)
     sqlite3_clear_bindings(statement->handle);
     g_hash_table_replace(statement->state->statements, (gpointer)statement->sql, statement);
     return ok;
+}
+
+gint64 state_changed_rows(struct state *state)
+{
+    return sqlite3_changes64(state->database);
 }
 
 GHashTable *statement_cache_new(void)

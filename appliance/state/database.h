@@ -34,12 +34,24 @@ struct statement;
 /* Never NULL. sql is a constant: it is borrowed for good. */
 struct statement *statement_new(struct state *state, const char *sql);
 
+/* The next parameter. NULL and statement_bind_null are SQL's NULL; data is copied. */
+void statement_bind_text(struct statement *statement, const char *text);
+void statement_bind_int(struct statement *statement, gint64 value);
+void statement_bind_null(struct statement *statement);
+void statement_bind_blob(struct statement *statement, const void *data, gsize length_bytes);
+void statement_bind_object(struct statement *statement, JsonObject *object);
+void statement_bind_node(struct statement *statement, JsonNode *node);
+
+/* A time or number that may be missing, which in structs is 0. */
+void statement_bind_int_or_null(struct statement *statement, gint64 value);
+
 /* TRUE when there is another row to read from. */
 gboolean statement_row(struct statement *statement);
 
 /* The next column. The caller owns what is returned; SQL's NULL is NULL and 0. */
 char *statement_read_text(struct statement *statement);
 gint64 statement_read_int(struct statement *statement);
+GBytes *statement_read_blob(struct statement *statement);
 JsonObject *statement_read_object(struct statement *statement);
 JsonNode *statement_read_node(struct statement *statement);
 
@@ -49,6 +61,9 @@ gboolean statement_done(struct statement *statement, GError **error);
 
 /* An empty table of statements for struct state. */
 GHashTable *statement_cache_new(void);
+
+/* How many rows the latest INSERT, UPDATE or DELETE changed. */
+gint64 state_changed_rows(struct state *state);
 
 /* Sets *error from the connection's latest failure; doing is "cannot …". Returns FALSE. */
 gboolean database_failed(sqlite3 *database, int code, const char *doing, GError **error);

@@ -23,3 +23,22 @@ void state_host_free(struct state_host *host);
 
 /* All, by name. The caller owns the array, which owns the struct state_host. */
 GPtrArray *state_host_list(struct state *state, GError **error);
+
+/* The caller owns it; error missing when there is none. */
+struct state_host *state_host_get(struct state *state, const char *name, GError **error);
+
+/* Adds a host, in somebody's name. Error config for a bad name or role, conflict when there is one
+ * of that name. */
+gboolean state_host_add(struct state *state, const char *who, const char *name, const char *uri,
+                        const char *role, GError **error);
+
+/* Changes URI and role; either may be NULL, to keep it. */
+gboolean state_host_change(struct state *state, const char *who, const char *name, const char *uri,
+                           const char *role, GError **error);
+
+/* Removes the host with its machines and secrets. Error conflict when one of them is replicated. */
+gboolean state_host_remove(struct state *state, const char *who, const char *name, GError **error);
+
+/* What the inventory found: status, status_detail, hint, seen_us and facts of host replace those of
+ * the host of this name. seen_us 0 and facts NULL keep what was known. */
+gboolean state_host_found(struct state *state, const struct state_host *host, GError **error);

@@ -7,8 +7,10 @@
 
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <string.h>
 #include <sys/stat.h>
 
+#define NAME_CHARACTERS_MAX 63u
 #define BUSY_TIMEOUT_MS 5000
 
 /* Full: a commit that was answered is there after a power cut. */
@@ -69,4 +71,59 @@ void state_free(struct state *state)
     OPENSSL_cleanse(state->key, sizeof state->key);
     store_lock_free(state->lock);
     g_free(state);
+}
+
+/* Depth 1 is the transaction, and deeper ones are savepoints in it. */
+gboolean state_begin(struct state *state, GError **error)
+{
+    g_autofree char *sql = state->depth == 0 ? g_strdup("BEGIN IMMEDIATE")
+                                             : g_strdup_printf("SAVEPOINT depth_%u", state->depth);
+    if (!database_run(state->database, sql, "begin a change of landfalld's database", error))
+        return FALSE;
+    state->depth++;
+    return TRUE;
+}
+
+static gboolean take_back(struct state *state)
+{
+    g_autofree char *sql = g_strdup("ROLLBACK");
+    if (state->depth > 0) {
+        g_free(sql);
+        sql = g_strdup_printf("ROLLBACK TO depth_%u; RELEASE depth_%u", state->depth, state->depth);
+    }
+    /* A full disk has ended the transaction already. */
+    if (!sqlite3_get_autocommit(state->database))
+        database_run(state->database, sql, "take back", NULL);
+    return FALSE;
+}
+
+gboolean state_end(struct state *state, gboolean ok, GError **error)
+{
+    g_assert(state->depth > 0);
+    state->depth--;
+    if (!ok)
+        return take_back(state);
+    g_autofree char *sql =
+        state->depth == 0 ? g_strdup("COMMIT") : g_strdup_printf("RELEASE depth_%u", state->depth);
+    return database_run(state->database, sql, "save a change in landfalld's database", error) ||
+           take_back(state);
+}
+
+gint64 state_now_us(void)
+{
+    return g_get_real_time();
+}
+
+gboolean state_check_name(const char *what, const char *text, GError **error)
+{
+    gsize length = strlen(text);
+    gboolean ok = length >= 1 && length <= NAME_CHARACTERS_MAX &&
+                  strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789._-") == length &&
+                  g_ascii_isalnum(text[0]);
+    if (!ok)
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG,
+                           "use a to z, 0 to 9, '.', '_' and '-', at most 63 of them, and begin "
+                           "with a letter or digit",
+                           "'%.64s' is no name for a %s", text, what);
+    return ok;
 }

@@ -19,3 +19,23 @@ struct state;
  * NULL is "key" in folder. */
 struct state *state_open(const char *folder, const char *key_file, GError **error);
 void state_free(struct state *state);
+
+/* A change of several parts. What stands between the two becomes durable as one or not at all:
+ *
+ *     if (!state_begin(state, error))
+ *         return FALSE;
+ *     gboolean ok = first(…, error) && second(…, error);
+ *     return state_end(state, ok, error);
+ *
+ * Pairs may stand inside each other; a failure of an inner one undoes that one. state_end with ok
+ * FALSE takes the changes back, leaves *error as it is, and returns FALSE. */
+gboolean state_begin(struct state *state, GError **error);
+gboolean state_end(struct state *state, gboolean ok, GError **error);
+
+/* Microseconds since 1970, UTC: the time in all *_us of this folder. */
+gint64 state_now_us(void);
+
+/* Whether text can name a host, store or account: a to z, 0 to 9, '.', '_', '-', beginning with a
+ * letter or digit, at most 63 characters. Otherwise error config; what is the word for the thing.
+ */
+gboolean state_check_name(const char *what, const char *text, GError **error);
