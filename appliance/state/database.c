@@ -226,6 +226,11 @@ gint64 state_changed_rows(struct state *state)
     return sqlite3_changes64(state->database);
 }
 
+gint64 state_inserted_id(struct state *state)
+{
+    return sqlite3_last_insert_rowid(state->database);
+}
+
 GHashTable *statement_cache_new(void)
 {
     return g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)statement_free);

@@ -65,6 +65,9 @@ GHashTable *statement_cache_new(void);
 /* How many rows the latest INSERT, UPDATE or DELETE changed. */
 gint64 state_changed_rows(struct state *state);
 
+/* The number that the latest INSERT gave to its row. */
+gint64 state_inserted_id(struct state *state);
+
 /* Sets *error from the connection's latest failure; doing is "cannot …". Returns FALSE. */
 gboolean database_failed(sqlite3 *database, int code, const char *doing, GError **error);
 

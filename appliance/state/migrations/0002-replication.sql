@@ -9,7 +9,7 @@ CREATE TABLE replication (
     -- What the operator set.
     priority INTEGER NOT NULL DEFAULT 0,
     interval_s INTEGER NOT NULL DEFAULT 0 CHECK (interval_s >= 0), -- 0: automatic
-    retain INTEGER NOT NULL CHECK (retain > 0),
+    retain INTEGER NOT NULL DEFAULT 0 CHECK (retain >= 0), -- recovery points, 0: all
     exclude_disks TEXT CHECK (json_valid(exclude_disks)), -- an array of names
     bandwidth INTEGER NOT NULL DEFAULT 0 CHECK (bandwidth >= 0), -- bytes a second, 0: no limit
     consistency TEXT,
