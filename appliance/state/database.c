@@ -143,6 +143,13 @@ void statement_bind_node(struct statement *statement, JsonNode *node)
     statement_bind_text(statement, text);
 }
 
+void statement_bind_array(struct statement *statement, JsonArray *array)
+{
+    g_autoptr(JsonNode) node = json_node_new(JSON_NODE_ARRAY);
+    json_node_set_array(node, array);
+    statement_bind_node(statement, array ? node : NULL);
+}
+
 gboolean statement_row(struct statement *statement)
 {
     if (statement->failure)
@@ -190,17 +197,27 @@ JsonNode *statement_read_node(struct statement *statement)
     return node;
 }
 
+static gboolean check_type(struct statement *statement, JsonNode *node, JsonNodeType type)
+{
+    if (!node || json_node_get_node_type(node) == type)
+        return node != NULL;
+    if (!statement->failure)
+        landfall_error_set(&statement->failure, LANDFALL_ERROR_CORRUPT, hint_of(SQLITE_CORRUPT),
+                           "landfalld's database has a value that is not a JSON %s",
+                           type == JSON_NODE_ARRAY ? "array" : "object");
+    return FALSE;
+}
+
 JsonObject *statement_read_object(struct statement *statement)
 {
     g_autoptr(JsonNode) node = statement_read_node(statement);
-    if (!node)
-        return NULL;
-    if (JSON_NODE_HOLDS_OBJECT(node))
-        return json_node_dup_object(node);
-    if (!statement->failure)
-        landfall_error_set(&statement->failure, LANDFALL_ERROR_CORRUPT, hint_of(SQLITE_CORRUPT),
-                           "landfalld's database has a value that is not a JSON object");
-    return NULL;
+    return check_type(statement, node, JSON_NODE_OBJECT) ? json_node_dup_object(node) : NULL;
+}
+
+JsonArray *statement_read_array(struct statement *statement)
+{
+    g_autoptr(JsonNode) node = statement_read_node(statement);
+    return check_type(statement, node, JSON_NODE_ARRAY) ? json_node_dup_array(node) : NULL;
 }
 
 gboolean statement_done(struct statement *statement, GError **error)

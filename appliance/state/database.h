@@ -40,6 +40,7 @@ void statement_bind_int(struct statement *statement, gint64 value);
 void statement_bind_null(struct statement *statement);
 void statement_bind_blob(struct statement *statement, const void *data, gsize length_bytes);
 void statement_bind_object(struct statement *statement, JsonObject *object);
+void statement_bind_array(struct statement *statement, JsonArray *array);
 void statement_bind_node(struct statement *statement, JsonNode *node);
 
 /* A time or number that may be missing, which in structs is 0. */
@@ -53,6 +54,7 @@ char *statement_read_text(struct statement *statement);
 gint64 statement_read_int(struct statement *statement);
 GBytes *statement_read_blob(struct statement *statement);
 JsonObject *statement_read_object(struct statement *statement);
+JsonArray *statement_read_array(struct statement *statement);
 JsonNode *statement_read_node(struct statement *statement);
 
 /* Ends the use of the statement, with the first failure since statement_new. A row that was not
