@@ -118,7 +118,8 @@ $(BUILD)/%.o: $(BUILD)/%.c
 $(BUILD)/%-resource.c: %.gresource.xml
 	$(Q)mkdir -p $(@D)
 	$(call say,EMBED,$<)glib-compile-resources --generate-source --internal --sourcedir=$(<D) \
-	    --dependency-file=$(@:.c=.d) --target=$@ $<
+	    --dependency-file=$@.d --generate-phony-targets --target=$@ $<
+	$(Q)sed -i 's|^$<:|$@:|' $@.d
 
 $(BUILD)/landfall: $(BUILD)/appliance/landfall.o $(OBJECTS_landfall)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_landfall)

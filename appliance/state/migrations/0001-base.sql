@@ -10,7 +10,7 @@ CREATE TABLE host (
     status_detail TEXT,
     hint TEXT,
     seen_us INTEGER, -- when it answered last
-    facts TEXT CHECK (json_valid(facts))
+    facts TEXT CHECK (facts IS NULL OR json_valid(facts))
 ) STRICT;
 
 CREATE TABLE machine (
@@ -19,7 +19,7 @@ CREATE TABLE machine (
     uuid TEXT NOT NULL,
     name TEXT NOT NULL,
     power TEXT NOT NULL,
-    facts TEXT CHECK (json_valid(facts)),
+    facts TEXT CHECK (facts IS NULL OR json_valid(facts)),
     first_seen_us INTEGER NOT NULL,
     seen_us INTEGER NOT NULL,
     gone_us INTEGER, -- since when the host no longer has it
@@ -54,5 +54,5 @@ CREATE TABLE audit (
     who TEXT NOT NULL,
     action TEXT NOT NULL, -- such as host.add
     object TEXT NOT NULL, -- such as host/NAME
-    detail TEXT CHECK (json_valid(detail))
+    detail TEXT CHECK (detail IS NULL OR json_valid(detail))
 ) STRICT;
