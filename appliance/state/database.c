@@ -150,6 +150,15 @@ void statement_bind_array(struct statement *statement, JsonArray *array)
     statement_bind_node(statement, array ? node : NULL);
 }
 
+gboolean database_in_change(struct state *state, GError **error)
+{
+    if (state->depth == 0 || !sqlite3_get_autocommit(state->database))
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_INTERNAL, NULL,
+                       "landfalld's database has given up the change");
+    return FALSE;
+}
+
 gboolean statement_row(struct statement *statement)
 {
     if (statement->failure)
@@ -157,12 +166,8 @@ gboolean statement_row(struct statement *statement)
     g_assert(statement->parameter == sqlite3_bind_parameter_count(statement->handle));
     statement->stepped = TRUE;
     statement->column = 0;
-    /* A full disk ends a transaction as a whole. What follows must not become durable by itself. */
-    if (statement->state->depth > 0 && sqlite3_get_autocommit(statement->state->database)) {
-        landfall_error_set(&statement->failure, LANDFALL_ERROR_INTERNAL, NULL,
-                           "landfalld's database has given up the change");
+    if (!database_in_change(statement->state, &statement->failure))
         return FALSE;
-    }
     int code = sqlite3_step(statement->handle);
     if (code != SQLITE_ROW && code != SQLITE_DONE)
         keep_failure(statement, code);

@@ -76,5 +76,9 @@ gboolean database_failed(sqlite3 *database, int code, const char *doing, GError 
 /* Runs SQL that has neither parameters nor rows. */
 gboolean database_run(sqlite3 *database, const char *sql, const char *doing, GError **error);
 
+/* Between state_begin and state_end: whether SQLite is still in that transaction. A full disk ends
+ * it as a whole, and what follows must not become durable by itself. */
+gboolean database_in_change(struct state *state, GError **error);
+
 /* Brings the schema to the version of this program. */
 gboolean database_migrate(sqlite3 *database, GError **error);

@@ -18,15 +18,22 @@
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; "             \
     "PRAGMA secure_delete = ON;"
 
+/* A folder that was there is taken as it is or refused: it may be somebody's by mistake. */
 static gboolean make_folder(const char *folder, GError **error)
 {
     struct stat status;
-    if ((mkdir(folder, 0700) == 0 || errno == EEXIST) && stat(folder, &status) == 0 &&
-        ((status.st_mode & 077) == 0 || chmod(folder, 0700) == 0))
+    if ((mkdir(folder, 0700) < 0 && errno != EEXIST) || stat(folder, &status) < 0) {
+        landfall_error_set_errno(error, LANDFALL_ERROR_CONFIG, errno,
+                                 "name another by --state-dir, or make the folder above it first",
+                                 "cannot use %s as state folder", folder);
+        return FALSE;
+    }
+    if (S_ISDIR(status.st_mode) && (status.st_mode & 077) == 0)
         return TRUE;
-    landfall_error_set_errno(error, LANDFALL_ERROR_CONFIG, errno,
-                             "name another by --state-dir, or make the folder above it first",
-                             "cannot use %s as state folder", folder);
+    landfall_error_set(error, LANDFALL_ERROR_CONFIG,
+                       "name another by --state-dir, or close this one to others: chmod 700",
+                       "cannot use %s as state folder: %s", folder,
+                       S_ISDIR(status.st_mode) ? "others may look into it" : "it is no folder");
     return FALSE;
 }
 
@@ -78,7 +85,8 @@ gboolean state_begin(struct state *state, GError **error)
 {
     g_autofree char *sql = state->depth == 0 ? g_strdup("BEGIN IMMEDIATE")
                                              : g_strdup_printf("SAVEPOINT depth_%u", state->depth);
-    if (!database_run(state->database, sql, "begin a change of landfalld's database", error))
+    if (!database_in_change(state, error) ||
+        !database_run(state->database, sql, "begin a change of landfalld's database", error))
         return FALSE;
     state->depth++;
     return TRUE;

@@ -13,10 +13,10 @@
 
 struct state;
 
-/* Opens or creates the state in folder, which is created (not its parents) and closed to others.
- * Brings an older database up to date; a newer one is error unsupported. The key that seals
- * secrets is read from key_file and created there if there is neither key nor database yet;
- * NULL is "key" in folder. */
+/* Opens or creates the state in folder, which is created (not its parents); one that others may
+ * look into is refused. Brings an older database up to date; a newer one is error unsupported. The
+ * key that seals secrets is read from key_file and created there if there is neither key nor
+ * database yet; NULL is "key" in folder. */
 struct state *state_open(const char *folder, const char *key_file, GError **error);
 void state_free(struct state *state);
 

@@ -3,34 +3,18 @@
 /* appliance/state/secrets.c and seal-key.c: what opens, and all that must not. */
 
 #include "appliance/state/audit.h"
-#include "appliance/state/database.h"
 #include "appliance/state/secrets.h"
-#include "base/error.h"
-#include "tests/unit/temp-folder.h"
+#include "tests/unit/state-folder.h"
 
-#include <string.h>
 #include <sys/stat.h>
 
 #define VALUE "correct horse battery staple"
-
-static struct state *open_state(const char *folder)
-{
-    g_autoptr(GError) error = NULL;
-    struct state *state = state_open(folder, NULL, &error);
-    g_assert_no_error(error);
-    return state;
-}
 
 static void set(struct state *state, const char *owner, const char *name, const char *value)
 {
     g_autoptr(GError) error = NULL;
     g_assert_true(state_secret_set(state, "root", owner, name, value, strlen(value), &error));
     g_assert_no_error(error);
-}
-
-static void run_sql(struct state *state, const char *sql)
-{
-    g_assert_cmpint(sqlite3_exec(state->database, sql, NULL, NULL, NULL), ==, SQLITE_OK);
 }
 
 static void assert_opens(struct state *state, const char *owner, const char *name,
@@ -148,7 +132,6 @@ static void test_tampered(void)
     };
     struct state *state = open_state(folder);
     set(state, "host/alpha", "password", VALUE);
-    run_sql(state, "PRAGMA synchronous = OFF");
     flip_bits(state);
     for (gsize i = 0; i < G_N_ELEMENTS(changes); i++) {
         set(state, "host/alpha", "password", VALUE);
@@ -181,7 +164,7 @@ static void test_wrong_key(void)
     state_free(state);
 }
 
-static void assert_refused(const char *folder, const char *word)
+static void assert_key_refused(const char *folder, const char *word)
 {
     g_autoptr(GError) error = NULL;
     g_assert_null(state_open(folder, NULL, &error));
@@ -203,19 +186,19 @@ static void test_key_file(void)
     static const unsigned loose[] = {0640, 0604, 0660, 0620, 0601};
     for (gsize i = 0; i < G_N_ELEMENTS(loose); i++) {
         g_assert_cmpint(chmod(key, loose[i]), ==, 0);
-        assert_refused(folder, "read by others");
+        assert_key_refused(folder, "read by others");
     }
     g_assert_cmpint(chmod(key, 0400), ==, 0);
     state_free(open_state(folder));
     g_assert_cmpint(chmod(key, 0600), ==, 0);
 
     g_assert_cmpint(truncate(key, 31), ==, 0);
-    assert_refused(folder, "no key");
+    assert_key_refused(folder, "no key");
     g_assert_cmpint(rename(key, other), ==, 0);
-    assert_refused(folder, "cannot open the key"); /* never a new one beside an old database */
+    assert_key_refused(folder, "cannot open the key"); /* never a new one beside an old database */
     g_assert_false(g_file_test(key, G_FILE_TEST_EXISTS));
     g_assert_cmpint(symlink("other", key), ==, 0);
-    assert_refused(folder, "cannot open the key");
+    assert_key_refused(folder, "cannot open the key");
 }
 
 static gboolean file_has(const char *folder, const char *name, const char *word)
