@@ -4,6 +4,7 @@
  * This file is the wiring: options, folders, who gets which part, signals, the service manager.
  * Documented in landfalld(8). */
 
+#include "appliance/api/api.h"
 #include "appliance/daemon/log.h"
 #include "appliance/events/event-hub.h"
 #include "appliance/state/hosts.h"
@@ -40,6 +41,7 @@ struct daemon {
     GMainLoop *loop;
     struct state *state;
     struct event_hub *hub;
+    struct api *api;
 };
 
 static void options_clear(struct options *options)
@@ -153,7 +155,10 @@ static gboolean daemon_start(struct daemon *daemon, GError **error)
         return FALSE;
     g_message("landfalld %s, state in %s: %u hosts", LANDFALL_VERSION, options->state_dir,
               hosts->len);
-    return TRUE;
+    const struct api_options api = {
+        .state = daemon->state, .hub = daemon->hub, .runtime_dir = options->runtime_dir};
+    daemon->api = api_new(&api, error);
+    return daemon->api != NULL;
 }
 
 static void daemon_run(struct daemon *daemon)
@@ -169,6 +174,7 @@ static void daemon_run(struct daemon *daemon)
 
 static void daemon_clear(struct daemon *daemon)
 {
+    api_free(daemon->api);
     event_hub_free(daemon->hub);
     state_free(daemon->state);
     g_main_loop_unref(daemon->loop);

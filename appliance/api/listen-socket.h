@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Sockets that listen. */
+
+#include <glib.h>
+
+/* A unix socket at path, for the owner and the group of this process. Whatever dead socket a killed
+ * daemon left there is removed; a live one is error conflict. -1 on failure. */
+int listen_socket_unix(const char *path, GError **error);
