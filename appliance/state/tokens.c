@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "appliance/state/tokens.h"
+#include "appliance/state/audit.h"
+#include "appliance/state/database.h"
+#include "base/error.h"
+#include "base/json.h"
+
+#define COLUMNS "id, name, role, added_us, added_by, expires_us, seen_us"
+
+void state_token_free(struct state_token *token)
+{
+    if (!token)
+        return;
+    g_free(token->name);
+    g_free(token->role);
+    g_free(token->added_by);
+    g_free(token);
+}
+
+static struct state_token *read_token(struct statement *query)
+{
+    struct state_token *token = g_new0(struct state_token, 1);
+    token->id = statement_read_int(query);
+    token->name = statement_read_text(query);
+    token->role = statement_read_text(query);
+    token->added_us = statement_read_int(query);
+    token->added_by = statement_read_text(query);
+    token->expires_us = statement_read_int(query);
+    token->seen_us = statement_read_int(query);
+    return token;
+}
+
+GPtrArray *state_token_list(struct state *state, GError **error)
+{
+    g_autoptr(GPtrArray) tokens = g_ptr_array_new_with_free_func((GDestroyNotify)state_token_free);
+    struct statement *query = statement_new(state, "SELECT " COLUMNS " FROM token ORDER BY id");
+    while (statement_row(query))
+        g_ptr_array_add(tokens, read_token(query));
+    return statement_done(query, error) ? g_steal_pointer(&tokens) : NULL;
+}
+
+static gboolean note(struct state *state, const char *who, const char *action, gint64 id,
+                     const char *name, const char *role, GError **error)
+{
+    g_autofree char *object = g_strdup_printf("token/%" G_GINT64_FORMAT, id);
+    g_autoptr(JsonObject) detail = json_object_new();
+    json_set_optional_string(detail, "name", name);
+    json_set_optional_string(detail, "role", role);
+    return state_audit(state, who, action, object, detail, error);
+}
+
+static gboolean insert_token(struct state *state, const char *who, const char *name,
+                             const char *role, GBytes *hash, gint64 expires_us, gint64 *ret_id,
+                             GError **error)
+{
+    gint64 id = 0;
+    struct statement *insert =
+        statement_new(state, "INSERT INTO token (name, role, hash, added_us, added_by, expires_us) "
+                             "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id");
+    statement_bind_text(insert, name);
+    statement_bind_text(insert, role);
+    statement_bind_blob(insert, g_bytes_get_data(hash, NULL), g_bytes_get_size(hash));
+    statement_bind_int(insert, state_now_us());
+    statement_bind_text(insert, who);
+    statement_bind_int_or_null(insert, expires_us);
+    if (statement_row(insert))
+        id = statement_read_int(insert);
+    if (!statement_done(insert, error))
+        return FALSE;
+    if (!id) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
+                           "choose another name, or remove that one",
+                           "there is a token '%s' already", name);
+        return FALSE;
+    }
+    *ret_id = id;
+    return TRUE;
+}
+
+gboolean state_token_add(struct state *state, const char *who, const char *name, const char *role,
+                         GBytes *hash, gint64 expires_us, gint64 *ret_id, GError **error)
+{
+    gint64 id = 0;
+    if (!state_check_name("token", name, error) || !state_begin(state, error))
+        return FALSE;
+    gboolean ok = insert_token(state, who, name, role, hash, expires_us, &id, error) &&
+                  note(state, who, "token.add", id, name, role, error);
+    if (!state_end(state, ok, error))
+        return FALSE;
+    *ret_id = id;
+    return TRUE;
+}
+
+gboolean state_token_find(struct state *state, GBytes *hash, struct state_token **ret_token,
+                          GError **error)
+{
+    struct state_token *token = NULL;
+    struct statement *query = statement_new(state, "SELECT " COLUMNS " FROM token WHERE hash = ?");
+    statement_bind_blob(query, g_bytes_get_data(hash, NULL), g_bytes_get_size(hash));
+    if (statement_row(query))
+        token = read_token(query);
+    if (!statement_done(query, error)) {
+        state_token_free(token);
+        return FALSE;
+    }
+    *ret_token = token;
+    return TRUE;
+}
+
+gboolean state_token_touch(struct state *state, gint64 id, GError **error)
+{
+    struct statement *update = statement_new(state, "UPDATE token SET seen_us = ? WHERE id = ?");
+    statement_bind_int(update, state_now_us());
+    statement_bind_int(update, id);
+    return statement_done(update, error);
+}
+
+static gboolean delete_token(struct state *state, gint64 id, GError **error)
+{
+    struct statement *removal = statement_new(state, "DELETE FROM token WHERE id = ?");
+    statement_bind_int(removal, id);
+    if (!statement_done(removal, error))
+        return FALSE;
+    if (state_changed_rows(state) == 1)
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_MISSING, "landfall token list shows the tokens",
+                       "there is no token %" G_GINT64_FORMAT, id);
+    return FALSE;
+}
+
+gboolean state_token_remove(struct state *state, const char *who, gint64 id, GError **error)
+{
+    if (!state_begin(state, error))
+        return FALSE;
+    gboolean ok =
+        delete_token(state, id, error) && note(state, who, "token.remove", id, NULL, NULL, error);
+    return state_end(state, ok, error);
+}
