@@ -156,7 +156,7 @@ static gboolean parse_body(struct request *request, GError **error)
         return FALSE;
     g_autoptr(GList) members = json_object_get_members(request->json);
     for (const GList *member = members; member; member = member->next) {
-        if (route_words_have(words, member->data))
+        if (g_strcmp0(words, "*") == 0 || route_words_have(words, member->data))
             continue;
         landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL, "unknown member '%s'",
                            (const char *)member->data);

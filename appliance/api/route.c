@@ -10,8 +10,7 @@ static const char *const role_names[] = {
 };
 
 const struct route *const route_tables[] = {
-    routes_health,
-    NULL,
+    routes_health, routes_hosts, routes_machines, routes_settings, routes_stores, NULL,
 };
 
 /* What stands in the place of the braces when path fits pattern; NULL when it does not. */

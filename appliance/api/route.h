@@ -20,7 +20,8 @@ struct route {
     const char *path;  /* "/api/v1/hosts/{name}": a segment in braces takes any one segment */
     enum role role;    /* the least that may use it */
     const char *query; /* query parameters it knows, a space between; NULL: none */
-    const char *body;  /* members its body may have, a space between; NULL: takes no body */
+    const char *body;  /* members its body may have, a space between; "*": the handler looks at
+                          them; NULL: takes no body */
 
     /* Runs on the main thread, for less than 10 ms. Returns the answer, taken by the caller; or
      * NULL with *error set; or NULL without: an answer with no content, or one that comes later by
@@ -29,7 +30,8 @@ struct route {
 };
 
 /* Each ends with a row without a method. */
-extern const struct route routes_health[];
+extern const struct route routes_health[], routes_hosts[], routes_machines[], routes_settings[],
+    routes_stores[];
 
 /* All of the tables; ends with NULL. */
 extern const struct route *const route_tables[];

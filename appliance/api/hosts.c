@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* /hosts: where machines run. */
+
+#include "appliance/state/hosts.h"
+#include "appliance/api/answer.h"
+#include "appliance/api/api-private.h"
+#include "appliance/api/request.h"
+#include "appliance/state/secrets.h"
+#include "base/json.h"
+
+#include <string.h>
+
+/* Members of the body that are secrets, and the names they are kept under. */
+static const char *const secrets[][2] = {{"password", "password"}, {"ssh_key", "ssh-key"}};
+
+static JsonObject *host_to_json(struct state *state, const struct state_host *host, GError **error)
+{
+    g_autoptr(GPtrArray) machines = state_machine_list(state, host->name, NULL, error);
+    if (!machines)
+        return NULL;
+    JsonObject *object = json_object_new();
+    json_object_set_string_member(object, "name", host->name);
+    json_object_set_string_member(object, "uri", host->uri);
+    json_object_set_string_member(object, "roles", host->role);
+    json_object_set_string_member(object, "status", host->status);
+    json_set_optional_string(object, "status_detail", host->status_detail);
+    json_set_optional_string(object, "hint", host->hint);
+    json_object_set_int_member(object, "machines", machines->len);
+    answer_set_time(object, "added_at", host->added_us);
+    answer_set_time(object, "seen_at", host->seen_us);
+    if (host->facts)
+        json_object_set_object_member(object, "facts", json_object_ref(host->facts));
+    return object;
+}
+
+static JsonObject *list_hosts(struct request *request, GError **error)
+{
+    struct state *state = request_api(request)->state;
+    g_autoptr(GPtrArray) hosts = state_host_list(state, error);
+    g_autoptr(JsonArray) items = json_array_new();
+    for (guint i = 0; hosts && i < hosts->len; i++) {
+        JsonObject *object = host_to_json(state, hosts->pdata[i], error);
+        if (!object)
+            return NULL;
+        json_array_add_object_element(items, object);
+    }
+    return hosts ? answer_list(g_steal_pointer(&items), 0) : NULL;
+}
+
+static JsonObject *show_host(struct request *request, const char *name, GError **error)
+{
+    struct state *state = request_api(request)->state;
+    struct state_host *host = state_host_get(state, name, error);
+    JsonObject *object = host ? host_to_json(state, host, error) : NULL;
+    state_host_free(host);
+    return object;
+}
+
+static JsonObject *get_host(struct request *request, GError **error)
+{
+    return show_host(request, request_parameter(request, 0), error);
+}
+
+/* A secret that is an empty text goes. */
+static gboolean set_secrets(struct request *request, const char *name, GError **error)
+{
+    struct state *state = request_api(request)->state;
+    g_autofree char *owner = g_strconcat("host/", name, NULL);
+    for (guint i = 0; i < G_N_ELEMENTS(secrets); i++) {
+        const char *value = NULL;
+        if (!json_optional_string(request_body(request), secrets[i][0], LANDFALL_ERROR_CONFIG,
+                                  &value, error))
+            return FALSE;
+        if (value && !*value &&
+            !state_secret_remove(state, request_who(request), owner, secrets[i][1], error))
+            return FALSE;
+        if (value && *value &&
+            !state_secret_set(state, request_who(request), owner, secrets[i][1], value,
+                              strlen(value), error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static JsonObject *add_host(struct request *request, GError **error)
+{
+    struct api *api = request_api(request);
+    JsonObject *body = request_body(request);
+    const char *name, *uri, *role = "both";
+    if (!json_member_string(body, "name", LANDFALL_ERROR_CONFIG, &name, error) ||
+        !json_member_string(body, "uri", LANDFALL_ERROR_CONFIG, &uri, error) ||
+        !json_optional_string(body, "roles", LANDFALL_ERROR_CONFIG, &role, error) ||
+        !state_begin(api->state, error))
+        return NULL;
+    gboolean ok = state_host_add(api->state, request_who(request), name, uri, role, error) &&
+                  set_secrets(request, name, error);
+    if (!state_end(api->state, ok, error))
+        return NULL;
+    request_set_status(request, 201);
+    return show_host(request, name, error);
+}
+
+static JsonObject *change_host(struct request *request, GError **error)
+{
+    struct api *api = request_api(request);
+    JsonObject *body = request_body(request);
+    const char *name = request_parameter(request, 0), *uri = NULL, *role = NULL;
+    if (!json_optional_string(body, "uri", LANDFALL_ERROR_CONFIG, &uri, error) ||
+        !json_optional_string(body, "roles", LANDFALL_ERROR_CONFIG, &role, error) ||
+        !state_begin(api->state, error))
+        return NULL;
+    gboolean ok = state_host_change(api->state, request_who(request), name, uri, role, error) &&
+                  set_secrets(request, name, error);
+    if (!state_end(api->state, ok, error))
+        return NULL;
+    return show_host(request, name, error);
+}
+
+static JsonObject *remove_host(struct request *request, GError **error)
+{
+    const char *name = request_parameter(request, 0);
+    state_host_remove(request_api(request)->state, request_who(request), name, error);
+    return NULL;
+}
+
+const struct route routes_hosts[] = {
+    {"GET", "/api/v1/hosts", ROLE_VIEWER, NULL, NULL, list_hosts},
+    {"POST", "/api/v1/hosts", ROLE_OPERATOR, NULL, "name uri roles password ssh_key", add_host},
+    {"GET", "/api/v1/hosts/{name}", ROLE_VIEWER, NULL, NULL, get_host},
+    {"PATCH", "/api/v1/hosts/{name}", ROLE_OPERATOR, NULL, "uri roles password ssh_key",
+     change_host},
+    {"DELETE", "/api/v1/hosts/{name}", ROLE_OPERATOR, NULL, NULL, remove_host},
+    {NULL},
+};
