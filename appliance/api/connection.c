@@ -35,12 +35,13 @@ static char *address_of(struct MHD_Connection *http)
         g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(address)));
 }
 
-struct connection *connection_new(struct MHD_Connection *http, gboolean is_unix)
+struct connection *connection_new(struct MHD_Connection *http, GSource *source, gboolean is_unix)
 {
     struct connection *connection = g_new0(struct connection, 1);
     connection->fd = MHD_get_connection_info(http, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     connection->address = is_unix ? g_strdup("socket") : address_of(http);
     connection->socket_user = is_unix ? user_of_socket(connection->fd) : NULL;
+    connection->source = source;
     connection->link.data = connection;
     connection_set_deadline(connection, CONNECTION_REQUEST_S);
     return connection;
@@ -56,6 +57,12 @@ void connection_free(struct connection *connection)
 struct connection *connection_of(struct MHD_Connection *http)
 {
     return MHD_get_connection_info(http, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+void connection_resume(struct connection *connection, struct MHD_Connection *http)
+{
+    MHD_resume_connection(http);
+    g_source_set_ready_time(connection->source, 0);
 }
 
 void connection_set_deadline(struct connection *connection, unsigned seconds)

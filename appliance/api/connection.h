@@ -17,14 +17,19 @@ struct connection {
     char *address;      /* set once: without the port, or "socket" */
     char *socket_user;  /* set once: the name of a user whom the unix socket proves, or NULL */
     gint64 deadline_us; /* monotonic; 0: none */
+    GSource *source;    /* set once: of the listener, borrowed */
     GList link;         /* in the listener's queue */
 };
 
-struct connection *connection_new(struct MHD_Connection *http, gboolean is_unix);
+struct connection *connection_new(struct MHD_Connection *http, GSource *source, gboolean is_unix);
 void connection_free(struct connection *connection);
 
 /* The one behind a request. Borrowed. */
 struct connection *connection_of(struct MHD_Connection *http);
+
+/* Goes on with a suspended connection in the loop's next turn: libmicrohttpd does not notice by
+ * itself when it has no thread. */
+void connection_resume(struct connection *connection, struct MHD_Connection *http);
 
 /* seconds from now; 0: no deadline. */
 void connection_set_deadline(struct connection *connection, unsigned seconds);

@@ -50,6 +50,7 @@ static gboolean source_check(GSource *source)
 static gboolean source_dispatch(GSource *source, G_GNUC_UNUSED GSourceFunc callback,
                                 G_GNUC_UNUSED gpointer data)
 {
+    g_source_set_ready_time(source, -1);
     MHD_run(((struct listener_source *)source)->daemon);
     return G_SOURCE_CONTINUE;
 }
@@ -81,7 +82,7 @@ static void on_connection(void *data, struct MHD_Connection *http, void **socket
 {
     struct listener *listener = data;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        struct connection *connection = connection_new(http, listener->is_unix);
+        struct connection *connection = connection_new(http, listener->source, listener->is_unix);
         g_queue_push_tail_link(&listener->connections, &connection->link);
         *socket_context = connection;
     } else {

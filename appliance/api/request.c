@@ -143,7 +143,7 @@ void request_finish(struct request *request, JsonObject *answer, const GError *e
         request->answer = g_steal_pointer(&taken);
         request->error = error ? g_error_copy(error) : NULL;
         if (request->suspended)
-            MHD_resume_connection(request->http);
+            connection_resume(request->connection, request->http);
         request->suspended = FALSE;
     }
     request_unref(request);
