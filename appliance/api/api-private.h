@@ -10,7 +10,10 @@ struct api {
     struct event_hub *hub;
     char *socket_path;      /* set once */
     struct listener *local; /* the unix socket */
-    GQueue deferred;        /* struct request */
+    struct listener *https; /* or NULL */
+    char *https_address;
+    struct certificate *certificate;
+    GQueue deferred; /* struct request */
 };
 
 void api_count_request(struct api *api, const char *method, unsigned status);

@@ -7,14 +7,31 @@
 
 #include "appliance/api/route.h"
 
+#define IDENTITY_COOKIE "__Host-landfall"
+#define IDENTITY_CSRF_HEADER "X-CSRF-Token"
+
+enum identity_kind {
+    IDENTITY_NOBODY,
+    IDENTITY_SOCKET,
+    IDENTITY_TOKEN,
+    IDENTITY_SESSION,
+};
+
 struct identity {
-    char *who; /* owned; NULL: nobody in particular */
-    enum role role;
-    gboolean by_session;
-    char *account; /* owned; with by_session */
+    enum identity_kind kind;
+    enum role role;  /* of nobody: none */
+    char *who;       /* NULL: nobody in particular */
+    GBytes *session; /* of a session: the hash it is known by, */
+    char *csrf;      /* and what has to be in the header */
 };
 
 void identity_clear(struct identity *identity);
+
+struct state;
+
+/* How long a session may be unused, and how long it lasts at most. */
+gboolean identity_session_times(struct state *state, gint64 *ret_idle_us, gint64 *ret_life_us,
+                                GError **error);
 
 /* Fills request's identity; nobody in particular when it brings no proof. Error unauthenticated
  * when it brings one that does not hold. */

@@ -5,6 +5,7 @@
  * Documented in landfalld(8). */
 
 #include "appliance/api/api.h"
+#include "appliance/api/certificate.h"
 #include "appliance/daemon/log.h"
 #include "appliance/events/event-hub.h"
 #include "appliance/state/hosts.h"
@@ -155,10 +156,29 @@ static gboolean daemon_start(struct daemon *daemon, GError **error)
         return FALSE;
     g_message("landfalld %s, state in %s: %u hosts", LANDFALL_VERSION, options->state_dir,
               hosts->len);
-    const struct api_options api = {
-        .state = daemon->state, .hub = daemon->hub, .runtime_dir = options->runtime_dir};
+    const struct api_options api = {.state = daemon->state,
+                                    .hub = daemon->hub,
+                                    .state_dir = options->state_dir,
+                                    .runtime_dir = options->runtime_dir,
+                                    .listen = options->listen};
     daemon->api = api_new(&api, error);
     return daemon->api != NULL;
+}
+
+/* Where to go, and with what: for whoever looks at the output of the first start. */
+static gboolean daemon_say(struct daemon *daemon, GError **error)
+{
+    const struct certificate *certificate = api_https_certificate(daemon->api);
+    g_autofree char *code = NULL;
+    if (!api_first_start(daemon->api, &code, error))
+        return FALSE;
+    if (certificate)
+        printf("landfalld: https on %s\nlandfalld: certificate sha256 %s\n"
+               "landfalld: public key %s\n",
+               api_https_address(daemon->api), certificate->fingerprint, certificate->pin);
+    if (code)
+        printf("landfalld: set-up code %s\n", code);
+    return TRUE;
 }
 
 static void daemon_run(struct daemon *daemon)
@@ -195,7 +215,8 @@ static int report(const GError *error)
 static int run(const struct options *options, GError **error)
 {
     struct daemon daemon = {options, g_main_loop_new(NULL, FALSE)};
-    gboolean ok = log_init(options->log_level, error) && daemon_start(&daemon, error);
+    gboolean ok = log_init(options->log_level, error) && daemon_start(&daemon, error) &&
+                  daemon_say(&daemon, error);
     if (ok)
         daemon_run(&daemon);
     daemon_clear(&daemon);

@@ -22,6 +22,8 @@ static const struct setting settings[] = {
     {"cycles_per_host_max", G_TYPE_INT64, 1, 256, 2},
     {"interval_s", G_TYPE_INT64, 0, 7 * 24 * 3600, 900}, /* of new replications, 0: automatic */
     {"retain", G_TYPE_INT64, 0, 100000, 24},             /* of new replications, 0: all */
+    {"session_idle_s", G_TYPE_INT64, 60, 7 * 24 * 3600, 1800}, /* until a session unused is over */
+    {"session_life_s", G_TYPE_INT64, 60, 30 * 24 * 3600, 43200}, /* until any session is over */
     {"webhook_url", G_TYPE_STRING, 0, 0, 0, ""},
 };
 
