@@ -12,7 +12,8 @@ static const struct {
     {API_ERROR_UNAUTHENTICATED, "unauthenticated",
      "log in (POST /api/v1/session), send an API token (Authorization: Bearer …), or use the unix "
      "socket as root"},
-    {API_ERROR_FORBIDDEN, "forbidden", "ask somebody with the role operator"},
+    {API_ERROR_FORBIDDEN, "forbidden",
+     "changes need the role operator and, from a browser, a page of our own"},
     {API_ERROR_METHOD, "method", "the header Allow says what the path takes"},
     {API_ERROR_TOO_LARGE, "too-large", "send less in one request"},
     {API_ERROR_WRONG_TYPE, "wrong-type", "send JSON, and say so: Content-Type: application/json"},

@@ -14,6 +14,10 @@ struct api {
     char *https_address;
     struct certificate *certificate;
     GQueue deferred; /* struct request */
+    GQueue streams;  /* struct event_stream */
 };
+
+/* Lets the readers of events go. */
+void event_streams_end(struct api *api);
 
 void api_count_request(struct api *api, const char *method, unsigned status);

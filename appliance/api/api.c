@@ -107,6 +107,7 @@ void api_free(struct api *api)
     if (!api)
         return;
     end_deferred(api);
+    event_streams_end(api);
     if (api->local)
         unlink(api->socket_path);
     listener_free(api->local);

@@ -204,7 +204,6 @@ static struct MHD_Response *response_of(JsonObject *answer)
 
 static enum MHD_Result send_answer(struct request *request)
 {
-    gboolean is_stream = request->response != NULL && !request->error && request->status == 0;
     unsigned status = request->status;
     if (request->error) {
         g_clear_pointer(&request->answer, json_object_unref);
@@ -216,7 +215,7 @@ static enum MHD_Result send_answer(struct request *request)
     struct MHD_Response *response =
         request->response ? g_steal_pointer(&request->response) : response_of(request->answer);
     add_headers(request, response);
-    connection_set_deadline(request->connection, is_stream ? 0 : CONNECTION_ANSWER_S);
+    connection_set_deadline(request->connection, request->is_stream ? 0 : CONNECTION_ANSWER_S);
     if (request->api)
         api_count_request(request->api, request->method, status);
     enum MHD_Result result = MHD_queue_response(request->http, status, response);

@@ -15,7 +15,7 @@ void identity_clear(struct identity *identity)
 {
     g_free(identity->who);
     g_free(identity->csrf);
-    g_clear_pointer(&identity->session, g_bytes_unref);
+    g_clear_pointer(&identity->hash, g_bytes_unref);
 }
 
 static gboolean refuse(GError **error, const char *message)
@@ -26,7 +26,8 @@ static gboolean refuse(GError **error, const char *message)
 
 /* --- tokens --- */
 
-static gboolean use_token(struct request *request, const struct state_token *token, GError **error)
+static gboolean use_token(struct request *request, const struct state_token *token, GBytes *hash,
+                          GError **error)
 {
     struct identity *identity = &request->identity;
     gint64 now_us = state_now_us();
@@ -38,6 +39,7 @@ static gboolean use_token(struct request *request, const struct state_token *tok
     if (!role_from_name(token->role, &identity->role))
         return refuse(error, "the token has no role");
     identity->kind = IDENTITY_TOKEN;
+    identity->hash = g_bytes_ref(hash);
     identity->who = g_strconcat("token:", token->name, NULL);
     return TRUE;
 }
@@ -50,7 +52,7 @@ static gboolean find_token(struct request *request, const char *authorization, G
     g_autoptr(GBytes) hash = client_secret_hash(authorization + 7);
     if (!state_token_find(request->api->state, hash, &token, error))
         return FALSE;
-    gboolean ok = token ? use_token(request, token, error)
+    gboolean ok = token ? use_token(request, token, hash, error)
                         : refuse(error, "there is no such token, or no longer");
     state_token_free(token);
     return ok;
@@ -70,16 +72,26 @@ gboolean identity_session_times(struct state *state, gint64 *ret_idle_us, gint64
     return TRUE;
 }
 
+static gboolean session_lives(struct state *state, const struct state_session *session,
+                              gboolean *ret_lives, GError **error)
+{
+    gint64 now_us = state_now_us(), idle_us, life_us;
+    if (!identity_session_times(state, &idle_us, &life_us, error))
+        return FALSE;
+    *ret_lives = session->seen_us + idle_us > now_us && session->started_us + life_us > now_us;
+    return TRUE;
+}
+
 static gboolean use_session(struct request *request, const struct state_session *session,
                             const char *secret, GBytes *hash, GError **error)
 {
     struct identity *identity = &request->identity;
-    gint64 now_us = state_now_us(), idle_us, life_us;
-    if (!identity_session_times(request->api->state, &idle_us, &life_us, error))
+    gboolean lives = FALSE;
+    if (!session_lives(request->api->state, session, &lives, error))
         return FALSE;
-    if (session->seen_us + idle_us <= now_us || session->started_us + life_us <= now_us)
+    if (!lives)
         return TRUE; /* as if there were none */
-    if (session->seen_us < now_us - TOUCH_US &&
+    if (session->seen_us < state_now_us() - TOUCH_US &&
         !state_session_touch(request->api->state, hash, error))
         return FALSE;
     if (!role_from_name(session->role, &identity->role))
@@ -87,7 +99,7 @@ static gboolean use_session(struct request *request, const struct state_session 
     identity->kind = IDENTITY_SESSION;
     identity->who = g_strdup(session->account);
     identity->csrf = client_secret_csrf(secret);
-    identity->session = g_bytes_ref(hash);
+    identity->hash = g_bytes_ref(hash);
     return TRUE;
 }
 
@@ -119,6 +131,39 @@ gboolean identity_find(struct request *request, GError **error)
     if (authorization)
         return find_token(request, authorization, error);
     return !cookie || find_session(request, cookie, error);
+}
+
+/* --- later --- */
+
+static gboolean token_holds(struct state *state, GBytes *hash)
+{
+    struct state_token *token = NULL;
+    gboolean holds = state_token_find(state, hash, &token, NULL) && token &&
+                     (!token->expires_us || token->expires_us > state_now_us());
+    state_token_free(token);
+    return holds;
+}
+
+static gboolean session_holds(struct state *state, GBytes *hash)
+{
+    struct state_session *session = NULL;
+    gboolean lives = FALSE;
+    gboolean holds = state_session_find(state, hash, &session, NULL) && session &&
+                     session_lives(state, session, &lives, NULL) && lives;
+    state_session_free(session);
+    return holds;
+}
+
+gboolean identity_holds(struct api *api, const struct identity *identity)
+{
+    switch (identity->kind) {
+    case IDENTITY_TOKEN:
+        return token_holds(api->state, identity->hash);
+    case IDENTITY_SESSION:
+        return session_holds(api->state, identity->hash);
+    default:
+        return TRUE;
+    }
 }
 
 /* --- where a browser's request comes from --- */

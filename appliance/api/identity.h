@@ -19,14 +19,15 @@ enum identity_kind {
 
 struct identity {
     enum identity_kind kind;
-    enum role role;  /* of nobody: none */
-    char *who;       /* NULL: nobody in particular */
-    GBytes *session; /* of a session: the hash it is known by, */
-    char *csrf;      /* and what has to be in the header */
+    enum role role; /* of nobody: none */
+    char *who;      /* NULL: nobody in particular */
+    GBytes *hash;   /* what a token or session is known by */
+    char *csrf;     /* of a session: what has to be in the header */
 };
 
 void identity_clear(struct identity *identity);
 
+struct api;
 struct state;
 
 /* How long a session may be unused, and how long it lasts at most. */
@@ -36,6 +37,9 @@ gboolean identity_session_times(struct state *state, gint64 *ret_idle_us, gint64
 /* Fills request's identity; nobody in particular when it brings no proof. Error unauthenticated
  * when it brings one that does not hold. */
 gboolean identity_find(struct request *request, GError **error);
+
+/* Whether it still is what it was when it was found: for what goes on for long. */
+gboolean identity_holds(struct api *api, const struct identity *identity);
 
 /* Whether the request comes from no other site's page and, by session, carries the session's token.
  * To be asked of requests that change something. Error forbidden. */

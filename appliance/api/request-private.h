@@ -29,7 +29,8 @@ struct request {
 
     enum request_state state;
     gboolean suspended;
-    GList link; /* while it is deferred, in the server's queue */
+    gboolean is_stream; /* has no end in sight, and so no deadline */
+    GList link;         /* while it is deferred, in the server's queue */
 
     GError *error;                 /* why it is refused, or what went wrong */
     JsonObject *answer;            /* NULL: no content */

@@ -10,7 +10,7 @@ static const char *const role_names[] = {
 };
 
 const struct route *const route_tables[] = {
-    routes_accounts, routes_health,   routes_hosts,  routes_machines,
+    routes_accounts, routes_events,   routes_health, routes_hosts, routes_machines,
     routes_session,  routes_settings, routes_stores, NULL,
 };
 

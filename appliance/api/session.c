@@ -115,7 +115,7 @@ static JsonObject *log_out(struct request *request, GError **error)
                            identity->who);
         return NULL;
     }
-    if (state_session_remove(request_api(request)->state, identity->who, identity->session, error))
+    if (state_session_remove(request_api(request)->state, identity->who, identity->hash, error))
         set_cookie(request, "", 0);
     return NULL;
 }
