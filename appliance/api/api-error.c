@@ -2,7 +2,10 @@
 #include "appliance/api/api-error.h"
 #include "base/json.h"
 
-G_DEFINE_QUARK(api - error, api_error)
+GQuark api_error_quark(void)
+{
+    return g_quark_from_static_string("landfall-api-error");
+}
 
 static const struct {
     unsigned status;
