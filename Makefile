@@ -30,7 +30,7 @@ DEBIAN_build := build-essential pkg-config libglib2.0-dev libjson-glib-dev libnb
                 libxxhash-dev libssl-dev libvirt-dev libxml2-dev libsqlite3-dev \
                 libmicrohttpd-dev libcurl4-openssl-dev libsystemd-dev scdoc bash-completion
 DEBIAN_test := perl jq strace rsync util-linux procps iproute2 openssh-client dropbear-bin \
-               netcat-openbsd gnutls-bin e2fsprogs xfsprogs libnbd-bin nbdkit qemu-utils qemu-system-x86 libvirt-clients \
+               netcat-openbsd gnutls-bin e2fsprogs xfsprogs libnbd-bin nbdkit systemd qemu-utils qemu-system-x86 libvirt-clients \
                libvirt-daemon libvirt-daemon-system libvirt-daemon-driver-qemu busybox-static cpio \
                kmod linux-image-cloud-amd64 qemu-guest-agent
 DEBIAN_lint := clang-format clang-tidy cppcheck shellcheck valgrind clang libclang-rt-14-dev
@@ -89,6 +89,7 @@ SCRIPT_TESTS := $(sort $(wildcard tests/*/*.t))
 TEST_HELPERS := $(patsubst %.c,$(BUILD)/%,$(filter-out tests/unit/% tests/fuzz/% tests/crash/% \
                   tests/guest/%,$(sort $(wildcard tests/*/*.c))))
 MAN_PAGES := $(patsubst doc/%.scd,$(BUILD)/doc/%,$(sort $(wildcard doc/*.scd)))
+SERVICES := $(wildcard appliance/*/*.service)
 COMPLETIONS := $(wildcard doc/completion/* appliance/completion/*)
 
 .PHONY: all deps test tests-built check-long check-san check-valgrind fuzz lint lint-deep format \
@@ -255,6 +256,8 @@ install: all
 	    $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(page))) $(page) &&) true
 	$(foreach file,$(COMPLETIONS),install -D -m 644 -t \
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(file) &&) true
+	$(foreach file,$(SERVICES),install -D -m 644 -t \
+	    $(DESTDIR)$(PREFIX)/lib/systemd/system $(file) &&) true
 
 clean:
 	$(Q)rm -rf $(BUILD)

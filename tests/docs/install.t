@@ -10,6 +10,7 @@ root=$KIT_TMP/root
 ok "make install" env -u MAKEFLAGS -u MAKELEVEL make -C "$KIT_TOP" BUILD="$KIT_BUILD" DESTDIR="$root" PREFIX=/usr \
     --old-file=all install
 is "the files" "$(cd "$root" && find . -type f -printf '%m %P\n' | sort)" "$({
+    echo "644 usr/lib/systemd/system/landfalld.service"
     echo "755 usr/bin/landfalld"
     for program in landfall landfall-replicate; do
         echo "755 usr/bin/$program"
