@@ -11,6 +11,7 @@
 
 static const struct command commands[] = {
     {"host add", "Add a libvirt host", command_host_add, TRUE},
+    {"host change", "Change how a host is reached", command_host_change, TRUE},
     {"host list", "List the hosts", command_host_list, TRUE},
     {"host show", "Show what is known of a host", command_host_show, TRUE},
     {"host refresh", "Look at a host now", command_host_refresh, TRUE},

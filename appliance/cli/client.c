@@ -11,7 +11,7 @@
 #define BASE_PATH "/api/v1"
 #define ANSWER_BYTES_MAX (64u * 1024u * 1024u)
 #define CONNECT_TIMEOUT_S 10L
-#define CALL_TIMEOUT_S 120L
+#define CALL_TIMEOUT_S 60L
 #define SILENCE_S                                                                                  \
     60L /* landfalld says something in a stream at least every quarter of a minute                 \
          */
@@ -157,7 +157,8 @@ static void set_tls_error(const struct client *client, CURLcode code, const char
                            "%s", message);
     else
         landfall_error_set(error, LANDFALL_ERROR_CONFIG,
-                           "name who vouches for it by --ca-file, or its key by --pin",
+                           "name who vouches for it by --ca-file, or its key by --pin: the log of "
+                           "landfalld tells the pin when it starts",
                            "the certificate of %s is not trusted: %s", client->base, message);
 }
 

@@ -12,8 +12,9 @@
 static const struct listing_column account_columns[] = {
     {"name", "name", listing_cell_text, FALSE},
     {"role", "role", listing_cell_text, FALSE},
-    {"created", "created_at", listing_cell_time, FALSE},
-    {"last used", "used_at", listing_cell_time, FALSE},
+    {"added", "added_at", listing_cell_time, FALSE},
+    {"password of", "password_set_at", listing_cell_time, FALSE},
+    {"last used", "seen_at", listing_cell_time, FALSE},
     {NULL},
 };
 
@@ -24,7 +25,7 @@ struct account_options {
 
 static gboolean list(struct daemon *daemon, GError **error)
 {
-    return daemon_list(daemon, "/accounts", 0, account_columns, error);
+    return daemon_list(daemon, "/accounts", account_columns, error);
 }
 
 int command_account_list(int argc, char **argv)

@@ -65,12 +65,10 @@ struct job_options {
 static gboolean list(struct daemon *daemon, GError **error)
 {
     const struct job_options *options = daemon->options;
-    g_autoptr(GString) path = g_string_new("/jobs");
-    if (options->limit < 0) {
-        landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL, "--limit takes a number from 1");
+    g_autofree char *limited = daemon_limit("/jobs", options->limit, error);
+    g_autoptr(GString) path = g_string_new(limited);
+    if (!limited)
         return FALSE;
-    }
-    g_string_append_printf(path, "?limit=%d", options->limit ? options->limit : 50);
     if (options->machine) {
         g_autofree char *id = daemon_machine(daemon, options->machine, NULL, error);
         if (!id)
@@ -81,7 +79,7 @@ static gboolean list(struct daemon *daemon, GError **error)
         g_autofree char *state = daemon_path("&state=", options->state, "");
         g_string_append(path, state);
     }
-    return daemon_list(daemon, path->str, 0, job_columns, error);
+    return daemon_list(daemon, path->str, job_columns, error);
 }
 
 int command_job_list(int argc, char **argv)

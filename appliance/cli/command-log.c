@@ -24,7 +24,7 @@ static const struct listing_column audit_columns[] = {
 
 static gboolean list_alerts(struct daemon *daemon, GError **error)
 {
-    return daemon_list(daemon, "/alerts", 0, alert_columns, error);
+    return daemon_list(daemon, "/alerts", alert_columns, error);
 }
 
 int command_alert_list(int argc, char **argv)
@@ -36,13 +36,22 @@ int command_alert_list(int argc, char **argv)
 
 static gboolean list_audit(struct daemon *daemon, GError **error)
 {
-    return daemon_list(daemon, "/audit", 0, audit_columns, error);
+    const int *limit = daemon->options;
+    g_autofree char *path = daemon_limit("/audit", *limit, error);
+    return path && daemon_list(daemon, path, audit_columns, error);
 }
 
 int command_audit_list(int argc, char **argv)
 {
+    int limit = 0;
+    const GOptionEntry entries[] = {
+        {"limit", 0, 0, G_OPTION_ARG_INT, &limit, "The newest N (default 50)", "N"},
+        G_OPTION_ENTRY_NULL,
+    };
     return daemon_command_run(argc, argv,
                               &(struct daemon_command){
+                                  .entries = entries,
+                                  .options = &limit,
                                   .parameters = "- list who changed what, the newest first",
                                   .work = list_audit,
                               });

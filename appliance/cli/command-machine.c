@@ -70,6 +70,7 @@ static const struct listing_column machine_details[] = {
     {"failures", "replication.failures", listing_cell_text, FALSE},
     {"problem", "replication.error", listing_cell_problem, FALSE},
     {"hint", "replication.error.hint", listing_cell_text, FALSE},
+    {"problem there", "facts.problem", listing_cell_text, FALSE},
     {"seen", "seen_at", listing_cell_time, FALSE},
     {"gone", "gone_at", listing_cell_time, FALSE},
     {NULL},
@@ -77,9 +78,12 @@ static const struct listing_column machine_details[] = {
 
 static const struct listing_column disk_columns[] = {
     {"disk", "name", listing_cell_text, FALSE},
+    {"device", "device", listing_cell_text, FALSE},
     {"format", "format", listing_cell_text, FALSE},
-    {"size", "size_bytes", listing_cell_bytes, TRUE},
+    {"size", "capacity_bytes", listing_cell_bytes, TRUE},
+    {"bitmap", "bitmap", listing_cell_text, FALSE},
     {"source", "source", listing_cell_text, FALSE},
+    {"problem", "unsupported_reason", listing_cell_text, FALSE},
     {NULL},
 };
 
@@ -100,7 +104,7 @@ static gboolean list(struct daemon *daemon, GError **error)
     const struct machine_options *options = daemon->options;
     g_autofree char *path =
         options->host ? daemon_path("/machines?host=", options->host, "") : g_strdup("/machines");
-    return daemon_list(daemon, path, 0, machine_columns, error);
+    return daemon_list(daemon, path, machine_columns, error);
 }
 
 int command_machine_list(int argc, char **argv)

@@ -98,10 +98,7 @@ static gboolean stop_machine(struct daemon *daemon, GError **error)
     const char *path = options->delete_replica ? "/replication?keep_replica=false"
                                                : "/replication?keep_replica=true";
     g_autoptr(JsonObject) answer = ask(daemon, "DELETE", path, NULL, error);
-    if (answer && !daemon_printed(daemon, answer))
-        printf("%s is not replicated any more; its recovery points are %s\n", daemon->arguments[0],
-               options->delete_replica ? "removed" : "kept");
-    return answer != NULL;
+    return answer && follow_started(daemon, answer, options->follow, "cleaning up", error);
 }
 
 int command_stop(int argc, char **argv)
@@ -110,6 +107,8 @@ int command_stop(int argc, char **argv)
     const GOptionEntry entries[] = {
         {"delete-replica", 0, 0, G_OPTION_ARG_NONE, &options.delete_replica,
          "Remove its recovery points from the store, too", NULL},
+        {"follow", 0, 0, G_OPTION_ARG_NONE, &options.follow, "Show its progress until it ends",
+         NULL},
         G_OPTION_ENTRY_NULL,
     };
     return daemon_command_run(
@@ -209,7 +208,7 @@ static gboolean list_points(struct daemon *daemon, GError **error)
 {
     g_autofree char *id = daemon_machine(daemon, daemon->arguments[0], NULL, error);
     g_autofree char *path = id ? daemon_path("/machines/", id, "/recovery-points") : NULL;
-    return path && daemon_list(daemon, path, 0, point_columns, error);
+    return path && daemon_list(daemon, path, point_columns, error);
 }
 
 int command_recovery_point_list(int argc, char **argv)

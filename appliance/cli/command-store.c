@@ -23,7 +23,7 @@ static const struct listing_column store_columns[] = {
 gboolean store_list_of_daemon(gboolean as_json, GError **error)
 {
     struct daemon daemon = {.client = connection_open(error), .as_json = as_json};
-    gboolean ok = daemon.client && daemon_list(&daemon, "/stores", 0, store_columns, error);
+    gboolean ok = daemon.client && daemon_list(&daemon, "/stores", store_columns, error);
     client_free(daemon.client);
     return ok;
 }

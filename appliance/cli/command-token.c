@@ -13,9 +13,10 @@ static const struct listing_column token_columns[] = {
     {"id", "id", listing_cell_text, TRUE},
     {"name", "name", listing_cell_text, FALSE},
     {"role", "role", listing_cell_text, FALSE},
-    {"created", "created_at", listing_cell_time, FALSE},
+    {"added", "added_at", listing_cell_time, FALSE},
+    {"by", "added_by", listing_cell_text, FALSE},
     {"expires", "expires_at", listing_cell_time, FALSE},
-    {"last used", "used_at", listing_cell_time, FALSE},
+    {"last used", "seen_at", listing_cell_time, FALSE},
     {NULL},
 };
 
@@ -26,7 +27,7 @@ struct token_options {
 
 static gboolean list(struct daemon *daemon, GError **error)
 {
-    return daemon_list(daemon, "/tokens", 0, token_columns, error);
+    return daemon_list(daemon, "/tokens", token_columns, error);
 }
 
 int command_token_list(int argc, char **argv)

@@ -21,6 +21,7 @@ struct command {
 
 /* On a daemon. */
 int command_host_add(int argc, char **argv);
+int command_host_change(int argc, char **argv);
 int command_host_list(int argc, char **argv);
 int command_host_show(int argc, char **argv);
 int command_host_refresh(int argc, char **argv);

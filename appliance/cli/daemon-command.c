@@ -6,7 +6,8 @@
 
 #include <stdio.h>
 
-#define PAGES_MAX 10000u
+#define LIMIT_DEFAULT 50
+#define LIMIT_MAX 1000
 
 static gsize entry_count(const GOptionEntry *entries)
 {
@@ -65,10 +66,9 @@ char *daemon_machine(struct daemon *daemon, const char *name, JsonObject **ret_m
     g_autoptr(JsonObject) answer = client_call(daemon->client, "GET", path, NULL, error);
     if (!answer || !json_member_array(answer, "items", LANDFALL_ERROR_SOURCE, &items, error))
         return NULL;
-    if (json_array_get_length(items) != 1) {
-        landfall_error_set(error, LANDFALL_ERROR_CONFIG,
-                           "landfall machine list shows them; one on a host is called HOST/NAME",
-                           "'%s' is the name of %u machines", name, json_array_get_length(items));
+    if (json_array_get_length(items) == 0) {
+        landfall_error_set(error, LANDFALL_ERROR_MISSING, "landfall machine list shows them",
+                           "there is no machine '%s'", name);
         return NULL;
     }
     if (!json_element_object(items, 0, "items", LANDFALL_ERROR_SOURCE, &machine, error))
@@ -87,11 +87,19 @@ gboolean daemon_printed(const struct daemon *daemon, JsonObject *answer)
     return TRUE;
 }
 
-gboolean daemon_list(struct daemon *daemon, const char *path, guint limit,
-                     const struct listing_column *columns, GError **error)
+char *daemon_limit(const char *path, int number, GError **error)
+{
+    if (number >= 0 && number <= LIMIT_MAX)
+        return g_strdup_printf("%s?limit=%d", path, number ? number : LIMIT_DEFAULT);
+    landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL, "--limit takes a number from 1 to %d",
+                       LIMIT_MAX);
+    return NULL;
+}
+
+gboolean daemon_list(struct daemon *daemon, const char *path, const struct listing_column *columns,
+                     GError **error)
 {
     JsonArray *items = NULL;
-    (void)limit;
     g_autoptr(JsonObject) answer = client_call(daemon->client, "GET", path, NULL, error);
     if (!answer || !json_member_array(answer, "items", LANDFALL_ERROR_SOURCE, &items, error))
         return FALSE;

@@ -39,9 +39,13 @@ char *daemon_machine(struct daemon *daemon, const char *name, JsonObject **ret_m
 /* A job's or token's number, for a path: error config when it is none. */
 gboolean daemon_check_number(const char *text, const char *what, GError **error);
 
-/* GET a list and print all of it, or no more than limit items when limit is not 0. */
-gboolean daemon_list(struct daemon *daemon, const char *path, guint limit,
-                     const struct listing_column *columns, GError **error);
+/* GET a list and print it. */
+gboolean daemon_list(struct daemon *daemon, const char *path, const struct listing_column *columns,
+                     GError **error);
+
+/* The value of --limit: path with ?limit=, which is 50 when number is 0. The caller owns it; NULL:
+ * error config. */
+char *daemon_limit(const char *path, int number, GError **error);
 
 /* GET one thing and print it. */
 gboolean daemon_show(struct daemon *daemon, const char *path, const struct listing_column *columns,
