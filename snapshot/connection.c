@@ -5,6 +5,8 @@
  * being made there are none yet, so that is done in a thread that can be left behind. */
 #include "snapshot/snapshot-private.h"
 
+#include <string.h>
+
 /* The other side is given up after (KEEPALIVE_COUNT + 1) * KEEPALIVE_INTERVAL_S of silence. */
 #define KEEPALIVE_INTERVAL_S 5
 #define KEEPALIVE_COUNT 4
@@ -17,14 +19,6 @@ static void keep_quiet(void *data, virErrorPtr error)
     (void)error;
 }
 
-static gpointer event_loop(gpointer data)
-{
-    (void)data;
-    while (virEventRunDefaultImpl() == 0)
-        ;
-    return NULL;
-}
-
 void snapshot_connection_prepare(void)
 {
     static gsize once;
@@ -32,9 +26,48 @@ void snapshot_connection_prepare(void)
         return;
     virInitialize();
     virSetErrorFunc(NULL, keep_quiet);
-    if (virEventRegisterDefaultImpl() == 0)
-        g_thread_unref(g_thread_new("libvirt-events", event_loop, NULL));
+    snapshot_event_loop_start();
     g_once_init_leave(&once, 1);
+}
+
+/* The answers to what a host asks; libvirt frees them. */
+static int answer(virConnectCredentialPtr questions, unsigned count, void *data)
+{
+    const struct snapshot_login *login = data;
+    for (unsigned i = 0; i < count; i++) {
+        gboolean secret =
+            questions[i].type == VIR_CRED_PASSPHRASE || questions[i].type == VIR_CRED_NOECHOPROMPT;
+        const char *text = secret ? login->password : login->user;
+        if (!text)
+            text = questions[i].defresult;
+        if (!text)
+            return -1;
+        questions[i].result = g_strdup(text);
+        questions[i].resultlen = (unsigned)strlen(text);
+    }
+    return 0;
+}
+
+virConnectPtr snapshot_connection_make(const char *uri, const struct snapshot_login *login,
+                                       GError **error)
+{
+    int kinds[] = {VIR_CRED_AUTHNAME, VIR_CRED_PASSPHRASE, VIR_CRED_ECHOPROMPT,
+                   VIR_CRED_NOECHOPROMPT};
+    virConnectAuth auth = {kinds, G_N_ELEMENTS(kinds), answer, (void *)login};
+    virConnectPtr connection = virConnectOpenAuth(uri, login ? &auth : NULL, 0);
+    if (connection) {
+        /* A libvirtd too old for it, or a connection within the process, does without. */
+        virConnectSetKeepAlive(connection, KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT);
+        return connection;
+    }
+    /* A URI libvirt cannot use is the operator's to mend; anything else may pass. */
+    int code = virGetLastErrorCode();
+    gboolean wrong = code == VIR_ERR_INVALID_ARG || code == VIR_ERR_NO_CONNECT;
+    snapshot_libvirt_error_set(error, wrong ? LANDFALL_ERROR_CONFIG : LANDFALL_ERROR_SOURCE,
+                               "check that `virsh -c URI list` works for the same user: libvirtd "
+                               "runs there, and the user may use it",
+                               "cannot connect to host %s", uri ? uri : "(libvirt's default)");
+    return NULL;
 }
 
 /* A connection being made: the thread that makes it may outlive whoever waits for it. */
@@ -62,29 +95,11 @@ static void opening_unref(struct opening *opening)
     g_free(opening);
 }
 
-static virConnectPtr open_now(const char *uri, GError **error)
-{
-    virConnectPtr connection = virConnectOpen(uri);
-    if (connection) {
-        /* A libvirtd too old for it, or a connection within the process, does without. */
-        virConnectSetKeepAlive(connection, KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT);
-        return connection;
-    }
-    /* A URI libvirt cannot use is the operator's to mend; anything else may pass. */
-    int code = virGetLastErrorCode();
-    gboolean wrong = code == VIR_ERR_INVALID_ARG || code == VIR_ERR_NO_CONNECT;
-    snapshot_libvirt_error_set(error, wrong ? LANDFALL_ERROR_CONFIG : LANDFALL_ERROR_SOURCE,
-                               "check that `virsh -c URI list` works for the same user: libvirtd "
-                               "runs there, and the user may use it",
-                               "cannot connect to host %s", uri ? uri : "(libvirt's default)");
-    return NULL;
-}
-
 static gpointer opening_main(gpointer data)
 {
     struct opening *opening = data;
     GError *error = NULL;
-    virConnectPtr connection = open_now(opening->uri, &error);
+    virConnectPtr connection = snapshot_connection_make(opening->uri, NULL, &error);
     g_mutex_lock(&opening->lock);
     gboolean abandoned = opening->abandoned;
     opening->done = TRUE;

@@ -14,7 +14,6 @@
 
 #include <string.h>
 
-#define AGENT_NAME "org.qemu.guest_agent.0"
 #define STALE_THAW_DEADLINE_MS 5000
 #define INSIST_PERIOD_US G_USEC_PER_SEC
 
@@ -39,24 +38,12 @@ struct freeze {
     char *failure;     /* why the last thaw failed, or NULL */
 };
 
-enum agent_state { AGENT_NONE, AGENT_SILENT, AGENT_CONNECTED };
-
-static enum agent_state agent_state(struct snapshot_machine *machine)
+static enum snapshot_agent agent_state(struct snapshot_machine *machine)
 {
     char *text = virDomainGetXMLDesc(machine->domain, 0);
-    if (!text)
-        return AGENT_NONE;
-    g_autoptr(xmlDoc) document = snapshot_xml_parse(text, "the definition", NULL);
+    g_autoptr(xmlDoc) document = text ? snapshot_xml_parse(text, "the definition", NULL) : NULL;
     free(text);
-    if (!document)
-        return AGENT_NONE;
-    g_autofree char *name = snapshot_xml_string(
-        document, NULL, "string(/domain/devices/channel/target[@name='" AGENT_NAME "']/@name)");
-    if (!name)
-        return AGENT_NONE;
-    g_autofree char *state = snapshot_xml_string(
-        document, NULL, "string(/domain/devices/channel/target[@name='" AGENT_NAME "']/@state)");
-    return g_strcmp0(state, "connected") == 0 ? AGENT_CONNECTED : AGENT_SILENT;
+    return document ? snapshot_agent_state(document) : SNAPSHOT_AGENT_NONE;
 }
 
 static gboolean guest_runs(struct snapshot_machine *machine)
@@ -134,11 +121,11 @@ static gboolean agent_can_answer(struct snapshot_machine *machine, GPtrArray *wa
 {
     if (!guest_runs(machine))
         return FALSE;
-    enum agent_state agent = agent_state(machine);
-    if (agent == AGENT_SILENT)
+    enum snapshot_agent agent = agent_state(machine);
+    if (agent == SNAPSHOT_AGENT_SILENT)
         g_ptr_array_add(warnings, g_strdup("file systems were not frozen: the guest agent is not "
                                            "running in the guest"));
-    return agent == AGENT_CONNECTED;
+    return agent == SNAPSHOT_AGENT_CONNECTED;
 }
 
 struct freeze *snapshot_freeze(struct snapshot_machine *machine, const struct snapshot_plan *plan,

@@ -71,6 +71,30 @@ static gboolean host_classify(struct snapshot_host *host, const char *text, GErr
     return TRUE;
 }
 
+static gboolean is_qemu(virConnectPtr connection, const char *uri, GError **error)
+{
+    const char *type = virConnectGetType(connection);
+    if (g_strcmp0(type, "QEMU") == 0)
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_UNSUPPORTED,
+                       "snapshots need QEMU's dirty bitmaps: connect with a qemu URI",
+                       "host %s: its hypervisor is %s, not QEMU", uri, type ? type : "unknown");
+    return FALSE;
+}
+
+gboolean snapshot_host_check(virConnectPtr connection, const char *uri, gboolean *ret_local,
+                             GError **error)
+{
+    if (!is_qemu(connection, uri, error))
+        return FALSE;
+    struct snapshot_host *host = g_new0(struct snapshot_host, 1);
+    gboolean ok = host_classify(host, uri, error);
+    if (ok)
+        *ret_local = host->local;
+    snapshot_host_free(host);
+    return ok;
+}
+
 struct snapshot_host *snapshot_host_open(const char *uri, GError **error)
 {
     snapshot_connection_prepare();
@@ -78,15 +102,8 @@ struct snapshot_host *snapshot_host_open(const char *uri, GError **error)
     if (uri && !host_classify(host, uri, error))
         goto fail;
     host->connection = snapshot_connection_open(uri, &host->silent, error);
-    if (!host->connection)
+    if (!host->connection || !is_qemu(host->connection, uri, error))
         goto fail;
-    const char *type = virConnectGetType(host->connection);
-    if (g_strcmp0(type, "QEMU") != 0) {
-        landfall_error_set(error, LANDFALL_ERROR_UNSUPPORTED,
-                           "snapshots need QEMU's dirty bitmaps: connect with a qemu URI",
-                           "host %s: its hypervisor is %s, not QEMU", uri, type ? type : "unknown");
-        goto fail;
-    }
     char *canonical = virConnectGetURI(host->connection);
     host->uri = g_strdup(uri ? uri : canonical);
     free(canonical);

@@ -104,14 +104,17 @@ static struct machine_disk *disk_parse(xmlDocPtr document, xmlNodePtr node)
     return disk;
 }
 
-GPtrArray *snapshot_machine_disks_parse(const char *domain_xml, GError **error)
+GPtrArray *snapshot_machine_disks_read(xmlDocPtr document)
 {
-    g_autoptr(xmlDoc) document = snapshot_xml_parse(domain_xml, "the definition", error);
-    if (!document)
-        return NULL;
     GPtrArray *disks = g_ptr_array_new_with_free_func((GDestroyNotify)machine_disk_free);
-    g_autoptr(GPtrArray) nodes = snapshot_xml_nodes(document, "/domain/devices/disk");
+    g_autoptr(GPtrArray) nodes = snapshot_xml_nodes(document, SNAPSHOT_DISK_XPATH);
     for (guint i = 0; i < nodes->len; i++)
         g_ptr_array_add(disks, disk_parse(document, nodes->pdata[i]));
     return disks;
+}
+
+GPtrArray *snapshot_machine_disks_parse(const char *domain_xml, GError **error)
+{
+    g_autoptr(xmlDoc) document = snapshot_xml_parse(domain_xml, "the definition", error);
+    return document ? snapshot_machine_disks_read(document) : NULL;
 }

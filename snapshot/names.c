@@ -53,6 +53,15 @@ gboolean snapshot_checkpoint_is_ours(const char *name, const char *store_id)
     return g_regex_match_simple(pattern, name, 0, 0);
 }
 
+char *snapshot_checkpoint_store(const char *name)
+{
+    g_autoptr(GRegex) pattern = g_regex_new(
+        "^landfall-([A-Za-z0-9][A-Za-z0-9_.-]*)-[0-9]{6,}-" TAG_PATTERN "-" RANDOM_PATTERN "$",
+        G_REGEX_DOLLAR_ENDONLY, 0, NULL);
+    g_autoptr(GMatchInfo) match = NULL;
+    return g_regex_match(pattern, name, 0, &match) ? g_match_info_fetch(match, 1) : NULL;
+}
+
 gboolean snapshot_file_is_ours(const struct snapshot_machine *machine, const char *store_id,
                                const char *path)
 {

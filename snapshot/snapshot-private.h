@@ -5,18 +5,14 @@
  * and one block of functions for each file. Functions follow the room's contract: they set *error
  * and return FALSE or NULL on failure, and leave ret_x outputs alone then. */
 
+#include "snapshot/libvirt.h"
 #include "snapshot/snapshot.h"
-
-#include "base/error.h"
 
 #include <gio/gio.h>
 #include <glib.h>
-#include <libvirt/libvirt.h>
-#include <libvirt/virterror.h>
 #include <libxml/tree.h>
 #include <libxml/xpath.h>
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomain, virDomainFree)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainCheckpoint, virDomainCheckpointFree)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlXPathContext, xmlXPathFreeContext)
@@ -83,17 +79,6 @@ struct snapshot {
     gboolean finished; /* committed or aborted */
 };
 
-/* --- libvirt-error.c: what libvirt says, as an error of ours
- * -------------------------------------- */
-
-/* Sets *error to the formatted text, ": " and libvirt's last message. A state change lock held by
- * somebody else becomes a conflict with its own hint, whatever code the caller thought of. */
-void snapshot_libvirt_error_set(GError **error, enum landfall_error_code code, const char *hint,
-                                const char *format, ...) G_GNUC_PRINTF(4, 5);
-
-/* The last libvirt error as a sentence part; never NULL. */
-const char *snapshot_libvirt_message(void);
-
 /* --- xml.c: reading with XPath
  * --------------------------------------------------------------------- */
 
@@ -112,14 +97,17 @@ char *snapshot_xml_text(xmlDocPtr document);
 void snapshot_xml_set(xmlNodePtr node, const char *attribute, const char *value);
 xmlNodePtr snapshot_xml_child(xmlNodePtr parent, const char *name, const char *text);
 
+/* --- event-loop.c: libvirt's events, in a thread of their own
+ * ----------------------------------------------------------------------------------- */
+
+/* Once, before the first connection. */
+void snapshot_event_loop_start(void);
+
 /* --- connection.c: connections that do not hang
  * ----------------------------------------------------------------------------------- */
 
-/* Before anything else is asked of libvirt; as often as wanted. */
-void snapshot_connection_prepare(void);
-
-/* Connects; the caller closes. A host that says nothing for long is an error, *ret_silent then, and
- * so is any later call over the connection. */
+/* As snapshot_connection_make, with a deadline: a host that says nothing for long is an error,
+ * *ret_silent then, and so is any later call over the connection. */
 virConnectPtr snapshot_connection_open(const char *uri, gboolean *ret_silent, GError **error);
 
 /* --- host.c
@@ -144,8 +132,20 @@ gboolean snapshot_machine_ask_active(struct snapshot_machine *machine, gboolean 
 struct machine_disk *snapshot_machine_find_disk(const struct snapshot_machine *machine,
                                                 const char *name);
 
-/* The disks of a domain definition: array of struct machine_disk *, sizes not yet filled. */
+#define SNAPSHOT_DISK_XPATH "/domain/devices/disk"
+
+/* The disks of a domain definition: array of struct machine_disk *, sizes not yet filled. From the
+ * document, in the order of SNAPSHOT_DISK_XPATH. */
 GPtrArray *snapshot_machine_disks_parse(const char *domain_xml, GError **error);
+GPtrArray *snapshot_machine_disks_read(xmlDocPtr document);
+
+/* --- definition.c
+ * ----------------------------------------------------------------------------------------- */
+
+enum snapshot_agent { SNAPSHOT_AGENT_NONE, SNAPSHOT_AGENT_SILENT, SNAPSHOT_AGENT_CONNECTED };
+
+/* Whether a domain definition has a guest agent, and whether that is there. */
+enum snapshot_agent snapshot_agent_state(xmlDocPtr document);
 
 /* --- names.c: what is ours, by its name
  * ------------------------------------------------------------ */

@@ -4,6 +4,7 @@
  * input is taken as all of them. The definitions that are made from it, of a backup and its
  * checkpoint, are XML again and have the same disks. */
 
+#include "snapshot/definition.h"
 #include "snapshot/snapshot-private.h"
 
 #include <string.h>
@@ -37,6 +38,14 @@ static void expect_disks(const struct snapshot_machine *machine, const char *tex
         g_autofree char *name = snapshot_xml_string(document, nodes->pdata[i], "string(./@name)");
         g_assert_cmpstr(name ? name : "", ==, disk->public.name);
     }
+}
+
+static void look_at_facts(const char *text)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(JsonObject) facts = snapshot_definition_facts(text, &error);
+    g_assert_no_error(error);
+    g_assert_true(json_object_has_member(facts, "disks"));
 }
 
 static void decision_free(struct disk_decision *decision)
@@ -81,6 +90,7 @@ int LLVMFuzzerTestOneInput(const guint8 *data, gsize length)
     g_assert_null(document->intSubset); /* no entities: they can blow up */
     look_at_job(&machine, document);
     look_at_checkpoint(document);
+    look_at_facts(text);
     machine.disks = snapshot_machine_disks_parse(text, &error);
     g_assert_no_error(error);
     back_up(&machine);

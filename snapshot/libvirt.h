@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What is shared with others that speak to libvirt: errors, and connections. */
+
+#include "base/error.h"
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomain, virDomainFree)
+
+/* --- libvirt-error.c: what libvirt says, as an error of ours
+ * -------------------------------------- */
+
+/* Sets *error to the formatted text, ": " and libvirt's last message. A state change lock held by
+ * somebody else becomes a conflict with its own hint, whatever code the caller thought of. */
+void snapshot_libvirt_error_set(GError **error, enum landfall_error_code code, const char *hint,
+                                const char *format, ...) G_GNUC_PRINTF(4, 5);
+
+/* The last libvirt error as a sentence part; never NULL. */
+const char *snapshot_libvirt_message(void);
+
+/* --- connection.c: connections that do not hang
+ * ----------------------------------------------------------------------------------- */
+
+/* Before anything else is asked of libvirt; as often as wanted. Its events come in a thread of
+ * their own from then on, which a callback must not hold up. */
+void snapshot_connection_prepare(void);
+
+/* What to answer when a host asks who we are. */
+struct snapshot_login {
+    const char *user;     /* or NULL: as the URI says */
+    const char *password; /* or NULL */
+};
+
+/* Connects; the caller closes. login may be NULL. This may hang, and so may any call over the
+ * connection until keepalive messages have gone unanswered for long: not for a thread that is
+ * waited for. Errors: config (the URI, a refused login), source. */
+virConnectPtr snapshot_connection_make(const char *uri, const struct snapshot_login *login,
+                                       GError **error);
+
+/* --- host.c
+ * ----------------------------------------------------------------------------------------- */
+
+/* Whether snapshots of the host's machines can be taken over this connection, made with this URI;
+ * *ret_local: QEMU runs here, its files are ours to see. Error unsupported (its hypervisor, the
+ * transport) or config (the URI). */
+gboolean snapshot_host_check(virConnectPtr connection, const char *uri, gboolean *ret_local,
+                             GError **error);
+
+/* --- names.c
+ * ----------------------------------------------------------------------------------------- */
+
+/* The identity of the store whose cycles made the checkpoint, owned by the caller; NULL when it is
+ * another tool's. */
+char *snapshot_checkpoint_store(const char *name);
