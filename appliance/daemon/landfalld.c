@@ -8,7 +8,7 @@
 #include "appliance/api/certificate.h"
 #include "appliance/daemon/log.h"
 #include "appliance/events/event-hub.h"
-#include "appliance/state/hosts.h"
+#include "appliance/inventory/inventory.h"
 #include "appliance/state/state.h"
 #include "base/error.h"
 
@@ -43,6 +43,7 @@ struct daemon {
     struct state *state;
     struct event_hub *hub;
     struct api *api;
+    struct inventory *inventory;
 };
 
 static void options_clear(struct options *options)
@@ -151,11 +152,10 @@ static gboolean daemon_start(struct daemon *daemon, GError **error)
     if (!daemon->state)
         return FALSE;
     daemon->hub = event_hub_new();
-    g_autoptr(GPtrArray) hosts = state_host_list(daemon->state, error);
-    if (!hosts)
+    daemon->inventory = inventory_new(daemon->state, daemon->hub, options->runtime_dir, error);
+    if (!daemon->inventory)
         return FALSE;
-    g_message("landfalld %s, state in %s: %u hosts", LANDFALL_VERSION, options->state_dir,
-              hosts->len);
+    g_message("landfalld %s, state in %s", LANDFALL_VERSION, options->state_dir);
     const struct api_options api = {.state = daemon->state,
                                     .hub = daemon->hub,
                                     .state_dir = options->state_dir,
@@ -195,6 +195,7 @@ static void daemon_run(struct daemon *daemon)
 static void daemon_clear(struct daemon *daemon)
 {
     api_free(daemon->api);
+    inventory_free(daemon->inventory);
     event_hub_free(daemon->hub);
     state_free(daemon->state);
     g_main_loop_unref(daemon->loop);

@@ -20,8 +20,11 @@ static const struct setting settings[] = {
     {"bandwidth", G_TYPE_INT64, 0, G_GINT64_CONSTANT(1) << 50, 0}, /* bytes a second, 0: no limit */
     {"cycles_max", G_TYPE_INT64, 1, 256, 4},
     {"cycles_per_host_max", G_TYPE_INT64, 1, 256, 2},
+    {"guest_deadline_s", G_TYPE_INT64, 1, 600, 10},      /* of a call to QEMU or an agent */
+    {"host_deadline_s", G_TYPE_INT64, 1, 600, 20},       /* of a call to libvirt */
     {"interval_s", G_TYPE_INT64, 0, 7 * 24 * 3600, 900}, /* of new replications, 0: automatic */
-    {"retain", G_TYPE_INT64, 0, 100000, 24},             /* of new replications, 0: all */
+    {"inventory_interval_s", G_TYPE_INT64, 1, 24 * 3600, 30},  /* between looks at everything */
+    {"retain", G_TYPE_INT64, 0, 100000, 24},                   /* of new replications, 0: all */
     {"session_idle_s", G_TYPE_INT64, 60, 7 * 24 * 3600, 1800}, /* until a session unused is over */
     {"session_life_s", G_TYPE_INT64, 60, 30 * 24 * 3600, 43200}, /* until any session is over */
     {"webhook_url", G_TYPE_STRING, 0, 0, 0, ""},

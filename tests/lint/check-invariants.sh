@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A promise that nobody tests is a wish: each numbered invariant in the README of a room stands in
+# A promise that nobody tests is a wish: each numbered invariant in the README of a room, or of a folder in one, stands in
 # the name of a test, as in "R7: …" or "R1, R2: …".
 set -u
 . "$(dirname "$0")/common.sh"
@@ -16,5 +16,5 @@ while IFS= read -r readme; do
             finding "$readme:$line: no test cites $number: name the test that proves it \"$number: …\""
     done < <(sed -nE '=;s/^- \*\*([A-Z][0-9]+)\*\* .*/\1/p' "$readme" |
         awk '/^[0-9]+$/ { line = $0; next } /^[A-Z][0-9]+$/ { print line ":" $0 }')
-done < <(tree_files | grep -E '^[^/]+/README\.md$')
+done < <(tree_files | grep -E '^[^/]+/([^/]+/)?README\.md$')
 verdict

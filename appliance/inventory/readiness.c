@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "appliance/inventory/readiness.h"
+#include "appliance/inventory/facts.h"
+#include "base/json.h"
+
+#include <string.h>
+
+#define GIB (1024ULL * 1024 * 1024)
+
+/* As snapshot/scratch.c does without experience, and where it refuses. */
+#define SCRATCH_PART 10
+#define SCRATCH_MIN_BYTES GIB
+#define SCRATCH_REFUSED_BYTES (512 * 1024 * 1024ULL)
+
+#define DISK_MAX_BYTES (64 * 1024 * GIB)
+
+/* A store with a first copy: below this part of the disks it will soon be full. */
+#define STORE_DELTA_PART 20
+
+enum verdict { OK, WARNING, BLOCKED };
+
+static const char *const verdict_names[] = {"ok", "warning", "blocked"};
+
+struct judging {
+    const struct readiness_input *input;
+    JsonArray *checks;
+    enum verdict worst;
+    const char *check; /* the present one */
+    gboolean found;    /* something about it */
+};
+
+static void add(struct judging *judging, enum verdict verdict, const char *hint, const char *format,
+                ...) G_GNUC_PRINTF(4, 5);
+
+static void add(struct judging *judging, enum verdict verdict, const char *hint, const char *format,
+                ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    g_autofree char *message = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    JsonObject *check = json_object_new();
+    json_object_set_string_member(check, "check", judging->check);
+    json_object_set_string_member(check, "verdict", verdict_names[verdict]);
+    json_object_set_string_member(check, "message", message);
+    json_set_optional_string(check, "hint", hint);
+    json_array_add_object_element(judging->checks, check);
+    judging->worst = MAX(judging->worst, verdict);
+    judging->found = TRUE;
+}
+
+static const char *text(JsonObject *object, const char *member)
+{
+    return object ? json_object_get_string_member_with_default(object, member, NULL) : NULL;
+}
+
+static gboolean flag(JsonObject *object, const char *member)
+{
+    return object && json_object_get_boolean_member_with_default(object, member, FALSE);
+}
+
+static guint64 number(JsonObject *object, const char *member)
+{
+    gint64 value = object ? json_object_get_int_member_with_default(object, member, 0) : 0;
+    return value > 0 ? (guint64)value : 0;
+}
+
+static guint length(JsonArray *array)
+{
+    return array ? json_array_get_length(array) : 0;
+}
+
+/* --- disks ---------------------------------------------------------------------------------------
+ */
+
+static gboolean is_excluded(const struct judging *judging, JsonObject *disk)
+{
+    const char *const *excluded = judging->input->exclude_disks;
+    return excluded && g_strv_contains(excluded, text(disk, "name"));
+}
+
+/* The disks that a cycle would take, one after the other: TRUE with *ret_disk, beginning with
+ * *index 0. */
+static gboolean next_disk(const struct judging *judging, guint *index, JsonObject **ret_disk)
+{
+    JsonArray *disks = facts_array(judging->input->facts, "disks");
+    while (*index < length(disks)) {
+        JsonObject *disk = json_array_get_object_element(disks, (*index)++);
+        if (!flag(disk, "supported") || is_excluded(judging, disk))
+            continue;
+        *ret_disk = disk;
+        return TRUE;
+    }
+    return FALSE;
+}
+
+static void judge_disks(struct judging *judging)
+{
+    JsonArray *disks = facts_array(judging->input->facts, "disks");
+    JsonObject *disk;
+    guint taken = 0;
+    for (guint i = 0; i < length(disks); i++) {
+        disk = json_array_get_object_element(disks, i);
+        if (!flag(disk, "supported") && !flag(disk, "removable") && !is_excluded(judging, disk))
+            add(judging, BLOCKED, "leave it out (--exclude-disk), and copy it by other means",
+                "disk %s cannot be replicated: %s", text(disk, "name"),
+                text(disk, "unsupported_reason"));
+    }
+    for (guint i = 0; next_disk(judging, &i, &disk); taken++) {
+        if (number(disk, "capacity_bytes") > DISK_MAX_BYTES)
+            add(judging, BLOCKED, "leave it out (--exclude-disk)", "disk %s is larger than 64 TiB",
+                text(disk, "name"));
+        if (flag(disk, "encrypted"))
+            add(judging, WARNING, "keep the store on an encrypted file system",
+                "disk %s is encrypted on the host; its replica is not", text(disk, "name"));
+    }
+    if (taken == 0 && !judging->found)
+        add(judging, BLOCKED, "leave out fewer disks", "there is no disk to replicate");
+}
+
+static void judge_bitmaps(struct judging *judging)
+{
+    JsonObject *disk;
+    for (guint i = 0; next_disk(judging, &i, &disk);)
+        if (!flag(disk, "bitmap"))
+            add(judging, WARNING,
+                flag(disk, "read_only") ? NULL
+                                        : "convert it to qcow2, whose bitmaps tell what changed",
+                "disk %s (%s%s) is read as a whole in each cycle", text(disk, "name"),
+                text(disk, "format"), flag(disk, "read_only") ? ", read-only" : "");
+}
+
+/* Disks in one folder share its room. */
+static void judge_scratch_space(struct judging *judging)
+{
+    g_autoptr(GHashTable) needed = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+    JsonObject *disk,
+        *folders = facts_object(facts_object(judging->input->facts, "usage"), "folders");
+    for (guint i = 0; next_disk(judging, &i, &disk);) {
+        const char *folder = text(disk, "folder");
+        if (!folder || !facts_object(folders, folder))
+            continue;
+        guint64 capacity = number(disk, "capacity_bytes"), *sum;
+        guint64 reserve = MIN(capacity, MAX(capacity / SCRATCH_PART, SCRATCH_MIN_BYTES));
+        sum = g_hash_table_lookup(needed, folder);
+        if (!sum) {
+            sum = g_new0(guint64, 1);
+            g_hash_table_insert(needed, (char *)folder, sum);
+        }
+        *sum += reserve;
+    }
+    GHashTableIter iter;
+    gpointer folder, sum;
+    g_hash_table_iter_init(&iter, needed);
+    while (g_hash_table_iter_next(&iter, &folder, &sum)) {
+        guint64 bytes = number(facts_object(folders, folder), "free_bytes");
+        g_autofree char *free_text = g_format_size_full(bytes, G_FORMAT_SIZE_IEC_UNITS);
+        g_autofree char *wanted = g_format_size_full(*(guint64 *)sum, G_FORMAT_SIZE_IEC_UNITS);
+        if (bytes < MIN(SCRATCH_REFUSED_BYTES, *(guint64 *)sum))
+            add(judging, BLOCKED, "free space there, or set a scratch folder with more of it",
+                "%s has %s free: too little beside a guest that writes", (char *)folder, free_text);
+        else if (bytes < *(guint64 *)sum)
+            add(judging, WARNING, "free space there, or set a scratch folder with more of it",
+                "%s has %s free, less than the reserve of %s: a cycle in which the guest "
+                "overwrites much has to be given up",
+                (char *)folder, free_text, wanted);
+    }
+}
+
+/* --- the machine ---------------------------------------------------------------------------------
+ */
+
+static void judge_host(struct judging *judging)
+{
+    const struct readiness_input *input = judging->input;
+    JsonObject *replication = facts_object(input->facts, "replication");
+    if (g_strcmp0(input->host_status, "lost") == 0)
+        add(judging, BLOCKED, "landfall host list tells what to do", "host %s: %s", input->host,
+            input->host_detail ? input->host_detail : "it does not answer");
+    else if (g_strcmp0(input->host_status, "connected") != 0)
+        add(judging, WARNING, NULL, "host %s has not answered yet", input->host);
+    if (replication && !flag(replication, "supported"))
+        add(judging, BLOCKED, text(replication, "hint"), "%s", text(replication, "why"));
+}
+
+static void judge_machine(struct judging *judging)
+{
+    const struct readiness_input *input = judging->input;
+    JsonObject *facts = input->facts;
+    if (input->gone)
+        add(judging, BLOCKED, "look for it on the other hosts: landfall machine list",
+            "host %s no longer has it", input->host);
+    if (!facts || text(facts, "problem"))
+        add(judging, BLOCKED, NULL, "its definition could not be read: %s",
+            facts ? text(facts, "problem") : "not yet");
+    if (!facts)
+        return;
+    if (text(facts, "unresponsive"))
+        add(judging, BLOCKED, "look at its QEMU on the host, and at the storage of its disks",
+            "it does not answer (%s)", text(facts, "unresponsive"));
+    if (!text(facts, "problem") && !flag(facts, "persistent"))
+        add(judging, WARNING, "define it: `virsh dumpxml M >M.xml; virsh define M.xml`",
+            "it is transient: libvirt forgets it, and its checkpoints, when it stops");
+    if (flag(facts, "managed_save") && g_strcmp0(input->power, "off") == 0)
+        add(judging, BLOCKED, "start it, or drop the image: `virsh managedsave-remove`",
+            "it is off with a saved memory image, which reading it would consume");
+}
+
+static char *join(JsonArray *names)
+{
+    g_autoptr(GString) list = g_string_new(NULL);
+    for (guint i = 0; i < length(names); i++)
+        g_string_append_printf(list, "%s%s", i ? ", " : "",
+                               json_array_get_string_element(names, i));
+    return g_string_free(g_steal_pointer(&list), FALSE);
+}
+
+static void judge_checkpoints(struct judging *judging)
+{
+    const struct readiness_input *input = judging->input;
+    JsonArray *others = facts_array(input->facts, "checkpoints");
+    JsonArray *ours = facts_array(facts_object(input->facts, "usage"), "checkpoints");
+    g_autofree char *names = join(others);
+    if (length(others) > 0)
+        add(judging, BLOCKED, "if nobody needs them, remove them with `virsh checkpoint-delete`",
+            "another tool has checkpoints: %s", names);
+    for (guint i = 0; input->store && input->store->id && i < length(ours); i++) {
+        JsonObject *checkpoint = json_array_get_object_element(ours, i);
+        if (g_strcmp0(text(checkpoint, "store"), input->store->id) != 0)
+            add(judging, BLOCKED,
+                "stop its replication there; if that store is no more, remove it with `virsh "
+                "checkpoint-delete`",
+                "checkpoint %s is that of another store", text(checkpoint, "name"));
+    }
+}
+
+static void judge_snapshots(struct judging *judging)
+{
+    JsonArray *snapshots = facts_array(judging->input->facts, "snapshots");
+    g_autofree char *names = join(snapshots);
+    if (length(snapshots) > 0)
+        add(judging, WARNING, NULL,
+            "its snapshots stay behind (%s): what is replicated is its present state", names);
+}
+
+static void judge_devices(struct judging *judging)
+{
+    JsonObject *facts = judging->input->facts;
+    JsonArray *passthrough = facts_array(facts, "passthrough");
+    JsonArray *folders = facts_array(facts, "shared_folders");
+    for (guint i = 0; i < length(passthrough); i++) {
+        JsonObject *device = json_array_get_object_element(passthrough, i);
+        add(judging, WARNING, "give the copy one of the target's, or do without",
+            "a %s device of the host (%s) does not go along", text(device, "kind"),
+            text(device, "what"));
+    }
+    for (guint i = 0; i < length(folders); i++)
+        add(judging, WARNING, "copy it by other means",
+            "files in the shared folder %s are on none of its disks",
+            text(json_array_get_object_element(folders, i), "source"));
+    if (facts_object(facts, "tpm"))
+        add(judging, WARNING, "have recovery keys of what is sealed by it at hand",
+            "what its TPM holds is on none of its disks");
+    if (g_strcmp0(text(facts, "firmware"), "uefi") == 0)
+        add(judging, WARNING, NULL,
+            "its UEFI variables are on none of its disks: the copy starts with fresh ones");
+}
+
+static void judge_freezing(struct judging *judging)
+{
+    const struct readiness_input *input = judging->input;
+    JsonObject *agent = facts_object(input->facts, "agent");
+    const char *hint = "install and start qemu-guest-agent in the guest";
+    if (g_strcmp0(input->power, "off") == 0)
+        return;
+    if (!flag(agent, "channel"))
+        add(judging, WARNING,
+            "add a channel org.qemu.guest_agent.0, and qemu-guest-agent in the guest",
+            "no guest agent: recovery points are what a power cut would leave");
+    else if (!flag(agent, "connected"))
+        add(judging, WARNING, hint,
+            "the guest agent is not running: recovery points are what a power cut would leave");
+    else if (text(agent, "problem"))
+        add(judging, WARNING, hint, "the guest agent does not answer: %s", text(agent, "problem"));
+}
+
+/* --- where it goes -------------------------------------------------------------------------------
+ */
+
+static void judge_store(struct judging *judging)
+{
+    const struct readiness_store *store = judging->input->store;
+    JsonObject *disk, *usage = facts_object(facts_object(judging->input->facts, "usage"), "disks");
+    guint64 data = 0, capacity = 0;
+    if (!store) {
+        add(judging, BLOCKED, "add one: landfall store add", "there is no store");
+        return;
+    }
+    if (store->problem) {
+        add(judging, BLOCKED, "see that its folder is there and can be written", "store %s: %s",
+            store->name, store->problem);
+        return;
+    }
+    for (guint i = 0; next_disk(judging, &i, &disk);) {
+        guint64 size = number(disk, "capacity_bytes");
+        guint64 allocated = number(facts_object(usage, text(disk, "name")), "allocation_bytes");
+        capacity += size;
+        data += allocated && allocated < size ? allocated : size;
+    }
+    guint64 needed = store->has_copy ? capacity / STORE_DELTA_PART : data;
+    g_autofree char *free_text = g_format_size_full(store->free_bytes, G_FORMAT_SIZE_IEC_UNITS);
+    g_autofree char *needed_text = g_format_size_full(needed, G_FORMAT_SIZE_IEC_UNITS);
+    g_autofree char *most_text = g_format_size_full(capacity, G_FORMAT_SIZE_IEC_UNITS);
+    if (!store->has_copy && store->free_bytes < needed)
+        add(judging, BLOCKED, "free space there, or choose another store",
+            "store %s has %s free, and a first copy takes %s", store->name, free_text, needed_text);
+    else if (store->free_bytes < needed)
+        add(judging, WARNING, "free space there, or keep fewer recovery points",
+            "store %s has %s free, a small part of the disks' %s", store->name, free_text,
+            most_text);
+    else if (!store->has_copy && store->free_bytes < capacity)
+        add(judging, WARNING, "watch it: free space there, or keep fewer recovery points",
+            "store %s has %s free: enough for a first copy of %s, not for full disks (%s)",
+            store->name, free_text, needed_text, most_text);
+}
+
+static gboolean has_mac(JsonObject *facts, const char *mac)
+{
+    JsonArray *nics = facts_array(facts, "nics");
+    for (guint i = 0; mac && i < length(nics); i++) {
+        const char *other = text(json_array_get_object_element(nics, i), "mac");
+        if (other && g_ascii_strcasecmp(other, mac) == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static void judge_other(struct judging *judging, const struct readiness_other *other)
+{
+    const struct readiness_input *input = judging->input;
+    JsonArray *nics = facts_array(input->facts, "nics");
+    if (g_strcmp0(other->uuid, input->uuid) == 0) {
+        add(judging, WARNING, "make sure that it is a copy that may go", "host %s has it already",
+            other->host);
+        return;
+    }
+    if (g_strcmp0(other->name, input->name) == 0)
+        add(judging, WARNING, "rename one of the two before a migration",
+            "host %s has another machine of this name", other->host);
+    for (guint i = 0; i < length(nics); i++) {
+        const char *mac = text(json_array_get_object_element(nics, i), "mac");
+        if (has_mac(other->facts, mac))
+            add(judging, WARNING, "give one of the two another address before a migration",
+                "machine %s on host %s has the same MAC address %s", other->name, other->host, mac);
+    }
+}
+
+static void judge_target(struct judging *judging)
+{
+    for (gsize i = 0; i < judging->input->other_count; i++)
+        judge_other(judging, &judging->input->others[i]);
+}
+
+JsonObject *readiness_judge(const struct readiness_input *input)
+{
+    static const struct {
+        const char *check;
+        void (*judge)(struct judging *judging);
+        const char *fine;
+    } checks[] = {
+        {"host", judge_host, "it answers"},
+        {"machine", judge_machine, "it is there"},
+        {"disks", judge_disks, "all can be read in a snapshot"},
+        {"bitmaps", judge_bitmaps, "all tell what changed"},
+        {"checkpoints", judge_checkpoints, "none stand in the way"},
+        {"snapshots", judge_snapshots, "there are none"},
+        {"devices", judge_devices, "all of it is on its disks"},
+        {"scratch-space", judge_scratch_space,
+         "no want of room is known; it is watched during each cycle"},
+        {"freezing", judge_freezing, "file systems are quiet in a recovery point"},
+        {"store", judge_store, "there is room"},
+        {"target", judge_target, "no target host has the like"},
+    };
+    struct judging judging = {.input = input, .checks = json_array_new()};
+    for (gsize i = 0; i < G_N_ELEMENTS(checks); i++) {
+        judging.check = checks[i].check;
+        judging.found = FALSE;
+        checks[i].judge(&judging);
+        if (!judging.found)
+            add(&judging, OK, NULL, "%s", checks[i].fine);
+    }
+    JsonObject *result = json_object_new();
+    json_object_set_boolean_member(result, "ready", judging.worst != BLOCKED);
+    json_object_set_string_member(result, "verdict", verdict_names[judging.worst]);
+    json_object_set_array_member(result, "checks", judging.checks);
+    return result;
+}
