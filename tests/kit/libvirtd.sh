@@ -94,19 +94,21 @@ libvirtd_stop() {
     stop_process "$(<"$KIT_TMP/libvirt/pid")"
 }
 
-# libvirtd_start_other NAME: a second libvirt host with folders of its own; sets LIBVIRT_OTHER_URI.
+# libvirtd_start_other NAME [FLAG…]: a second libvirt host with folders of its own, and what unshare's
+# flags say; sets LIBVIRT_OTHER_URI.
 libvirtd_start_other() {
     local folder=$KIT_TMP/libvirt-$1
+    shift
     mkdir -p "$folder"
     # shellcheck disable=SC2016  # the inner shell expands it
-    unshare --mount bash -c '"$1/tests/kit/libvirtd-prepare.sh" "$2" "$2" &&
+    unshare --mount "$@" bash -c '"$1/tests/kit/libvirtd-prepare.sh" "$2" "$2" &&
         exec env --default-signal=INT,QUIT libvirtd -p "$2/libvirtd.pid"' \
         - "$KIT_TOP" "$folder" >"$folder/stderr" 2>&1 &
     echo $! >"$folder/pid"
     LIBVIRT_OTHER_URI="qemu+unix:///system?socket=$folder/libvirt-sock"
     cleanup_fn kit_libvirtd_end "$folder"
     wait_for 30 virsh -q -c "$LIBVIRT_OTHER_URI" uri ||
-        die "libvirtd $1 did not start: $(tail "$folder/stderr")"
+        die "libvirtd in $folder did not start: $(tail "$folder/stderr")"
 }
 
 if [ "${KIT_NET:-}" != host ]; then

@@ -4,28 +4,13 @@
 # A host behind ssh: libvirt and the disks both come by it, and the host is left as it was.
 
 . "$(dirname "$0")/room.sh"
-requires ssh nc dropbear dropbearkey
-home=$(getent passwd root | cut -d: -f6)
-case $KIT_TOP/:$KIT_BUILD/ in
-"$home"/* | *:"$home"/*) skip_all "the tree lies in the home folder that this test replaces" ;;
-esac
-
-# The home folder and the daemon's are this test's own: keys and known hosts end with it.
-mount -t tmpfs -o mode=700 tmpfs "$home"
-mkdir -m 700 "$home/.ssh"
-ssh-keygen -q -t ed25519 -N '' -f "$home/.ssh/user"
-cp "$home/.ssh/user.pub" "$home/.ssh/authorized_keys"
-chmod 600 "$home/.ssh/authorized_keys"
-# dropbear, because its package starts no service on the machine it is installed on.
-dropbearkey -t ed25519 -f "$home/.ssh/host" >"$home/.ssh/host.txt" 2>/dev/null
-start_background dropbear -F -E -s -P "$KIT_TMP/dropbear.pid" -r "$home/.ssh/host" -p 127.0.0.1:2222
-echo "[127.0.0.1]:2222 $(grep '^ssh-ed25519' "$home/.ssh/host.txt")" >"$home/.ssh/known_hosts"
-wait_for 10 nc -z 127.0.0.1 2222
+. "$(dirname "$0")/../kit/remote.sh"
+remote_serve 127.0.0.1 2222
 
 guest_make_disk "$room_images/a.qcow2" qcow2 64M
 guest_define demo --disk "vda:qcow2:$room_images/a.qcow2"
 before=$(host_state)
-LIBVIRT_DEFAULT_URI="qemu+ssh://root@127.0.0.1:2222/system?keyfile=$home/.ssh/user"
+LIBVIRT_DEFAULT_URI="qemu+ssh://root@127.0.0.1:2222/system?keyfile=$remote_key"
 hold --machine demo --disk vda
 is "a machine of a host behind ssh" "$(field '"\(.error) \(.consistency)"')" "null shutdown"
 is "the URI names the export only" "$(field .disks.vda.uri)" nbd:///vda
