@@ -123,7 +123,7 @@ unlike "not that it ends" "$(cat "$heard")" STOPPING
 many_watchdogs() {
     [ "$(grep -cx WATCHDOG=1 "$heard")" -ge 5 ]
 }
-ok "feeds the watchdog" wait_for 5 many_watchdogs
+ok "A16: feeds the watchdog" wait_for 5 many_watchdogs
 ends TERM
 ok "and says that it ends" wait_for 5 grep -qx STOPPING=1 "$heard"
 done_testing
