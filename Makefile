@@ -29,10 +29,11 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
 DEBIAN_build := build-essential pkg-config libglib2.0-dev libjson-glib-dev libnbd-dev liburing-dev \
                 libxxhash-dev libssl-dev libvirt-dev libxml2-dev libsqlite3-dev \
                 libmicrohttpd-dev libcurl4-openssl-dev libsystemd-dev scdoc bash-completion
-DEBIAN_test := perl jq sqlite3 strace rsync util-linux procps iproute2 openssh-client dropbear-bin \
-               netcat-openbsd gnutls-bin e2fsprogs xfsprogs libnbd-bin nbdkit systemd qemu-utils qemu-system-x86 libvirt-clients \
-               libvirt-daemon libvirt-daemon-system libvirt-daemon-driver-qemu busybox-static cpio \
-               kmod linux-image-cloud-amd64 qemu-guest-agent
+DEBIAN_test := perl jq strace rsync util-linux procps iproute2 openssh-client dropbear-bin \
+               netcat-openbsd gnutls-bin e2fsprogs xfsprogs sqlite3 systemd libnbd-bin nbdkit \
+               qemu-utils qemu-system-x86 libvirt-clients libvirt-daemon libvirt-daemon-system \
+               libvirt-daemon-driver-qemu busybox-static cpio kmod linux-image-cloud-amd64 \
+               qemu-guest-agent
 DEBIAN_lint := clang-format clang-tidy cppcheck shellcheck valgrind clang libclang-rt-14-dev
 DEBIAN_bench := virtnbdbackup gnuplot-nox
 DEBIAN_PACKAGES := $(DEBIAN_build) $(DEBIAN_test) $(DEBIAN_lint) $(DEBIAN_bench)

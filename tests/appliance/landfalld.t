@@ -3,7 +3,7 @@
 # The daemon as a process: what it says when it starts and ends, whom it refuses, what it leaves
 # behind, who can look into it, and what it tells the service manager.
 . "$(dirname "$0")/../kit/kit.sh"
-requires perl setpriv
+requires perl setpriv sqlite3
 
 state=$KIT_TMP/state
 runtime=$KIT_TMP/runtime
@@ -118,12 +118,33 @@ heard=$KIT_LOG
 wait_for 10 test -S "$KIT_TMP/notify"
 ok "it starts as a service" start_landfalld env NOTIFY_SOCKET="$KIT_TMP/notify" WATCHDOG_USEC=300000 \
     "${landfalld[@]}" --key-file "$KIT_TMP/key"
+service=$KIT_PID
 ok "says that it is ready" wait_for 5 grep -qx READY=1 "$heard"
 unlike "not that it ends" "$(cat "$heard")" STOPPING
 many_watchdogs() {
     [ "$(grep -cx WATCHDOG=1 "$heard")" -ge 5 ]
 }
 ok "A16: feeds the watchdog" wait_for 5 many_watchdogs
+# Somebody has the database locked, and the loop waits for it.
+fed() {
+    grep -cx WATCHDOG=1 "$heard" || true
+}
+coproc holder { exec sqlite3 "$state/landfall.db"; }
+echo 'BEGIN IMMEDIATE; SELECT 1;' >&"${holder[1]}"
+read -r <&"${holder[0]}"
+start_background landfall --socket "$runtime/landfalld.sock" host add alpha test:///default
+sleep 0.5
+before=$(fed)
+sleep 1
+is "A16: not while the loop hangs" "$(fed)" "$before"
+ok "the command waits, too" kill -0 "$KIT_PID"
+printf 'ROLLBACK;\n.quit\n' >&"${holder[1]}"
+ok "and then gets its answer" wait "$KIT_PID"
+fed_again() {
+    [ "$(fed)" -gt "$before" ]
+}
+ok "A16: but again afterwards" wait_for 5 fed_again
+KIT_PID=$service
 ends TERM
 ok "and says that it ends" wait_for 5 grep -qx STOPPING=1 "$heard"
 done_testing
