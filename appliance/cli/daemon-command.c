@@ -57,6 +57,29 @@ gboolean daemon_check_number(const char *text, const char *what, GError **error)
     return FALSE;
 }
 
+/* "which one: alpha/web, beta/web?", owned by the caller. A name that is gone from its host and
+ * there again is twice on it: then only the UUID tells. */
+static char *which_of(JsonArray *items)
+{
+    g_autoptr(GString) text = g_string_new("which one:");
+    g_autoptr(GList) machines = json_array_get_elements(items);
+    const char *last = NULL;
+    gboolean by_uuid = FALSE;
+    for (const GList *machine = machines; machine; machine = machine->next) {
+        const char *host = listing_string(json_node_get_object(machine->data), "host");
+        by_uuid = by_uuid || g_strcmp0(host, last) == 0;
+        last = host;
+    }
+    for (const GList *machine = machines; machine; machine = machine->next) {
+        JsonObject *object = json_node_get_object(machine->data);
+        g_string_append_printf(text, "%s %s/%s", machine == machines ? "" : ",",
+                               listing_string(object, "host"),
+                               listing_string(object, by_uuid ? "uuid" : "name"));
+    }
+    g_string_append_c(text, '?');
+    return g_strdup(text->str);
+}
+
 char *daemon_machine(struct daemon *daemon, const char *name, JsonObject **ret_machine,
                      GError **error)
 {
@@ -69,6 +92,12 @@ char *daemon_machine(struct daemon *daemon, const char *name, JsonObject **ret_m
     if (json_array_get_length(items) == 0) {
         landfall_error_set(error, LANDFALL_ERROR_MISSING, "landfall machine list shows them",
                            "there is no machine '%s'", name);
+        return NULL;
+    }
+    if (json_array_get_length(items) > 1) {
+        g_autofree char *hint = which_of(items);
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, hint, "'%s' may be any of %u machines",
+                           name, json_array_get_length(items));
         return NULL;
     }
     if (!json_element_object(items, 0, "items", LANDFALL_ERROR_SOURCE, &machine, error))

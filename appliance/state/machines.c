@@ -40,7 +40,9 @@ GPtrArray *state_machine_list(struct state *state, const char *host, const char 
         g_ptr_array_new_with_free_func((GDestroyNotify)state_machine_free);
     struct statement *query =
         statement_new(state, "SELECT " COLUMNS " FROM machine "
-                             "WHERE (?1 IS NULL OR host = ?1) AND (?2 IS NULL OR name = ?2) "
+                             "WHERE (?1 IS NULL OR host = ?1) AND "
+                             "(?2 IS NULL OR ?2 IN (name, uuid, host || '/' || name, "
+                             "host || '/' || uuid)) "
                              "ORDER BY host, name, id");
     statement_bind_text(query, host);
     statement_bind_text(query, name);

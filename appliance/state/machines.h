@@ -22,7 +22,8 @@ struct state_machine {
 
 void state_machine_free(struct state_machine *machine);
 
-/* By host and name; NULL is any. The caller owns the array, which owns the struct state_machine. */
+/* By host, and by what people call one: its name, its UUID, HOST/NAME or HOST/UUID; NULL is any.
+ * The caller owns the array, which owns the struct state_machine. */
 GPtrArray *state_machine_list(struct state *state, const char *host, const char *name,
                               GError **error);
 
