@@ -10,8 +10,11 @@
 #include "base/json.h"
 #include "replicator/work.h"
 
+#include <gio/gio.h>
+#include <gio/gunixinputstream.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MIB (1024u * 1024u)
 #define FREEZE_DEADLINE_S 10
@@ -36,6 +39,8 @@ struct cycle_options {
     int retain;
     int audit_blocks;
     int freeze_deadline_s;
+    char *consistency;
+    gboolean control;
     gboolean no_checkpoint;
     gboolean no_freeze;
     gboolean full_scan;
@@ -68,6 +73,8 @@ static gboolean parse(struct cycle_options *options, int *argc, char ***argv, GE
          "Do not ask the guest agent to freeze file systems", NULL},
         {"freeze-deadline", 0, 0, G_OPTION_ARG_INT, &options->freeze_deadline_s,
          "Thaw no later than this after the freeze (default 10)", "SECONDS"},
+        {"consistency", 0, 0, G_OPTION_ARG_STRING, &options->consistency,
+         "Fail unless the snapshot is at least that: crash (default) or filesystem", "WORD"},
         {"scratch-dir", 0, 0, G_OPTION_ARG_FILENAME, &options->scratch_dir,
          "Folder on the host for scratch images", "FOLDER"},
         {"socket-dir", 0, 0, G_OPTION_ARG_FILENAME, &options->socket_dir,
@@ -75,6 +82,7 @@ static gboolean parse(struct cycle_options *options, int *argc, char ***argv, GE
         {"on-snapshot", 0, 0, G_OPTION_ARG_STRING, &options->on_snapshot,
          "Run a command while the snapshot is held; LANDFALL_NBD_VDA and so on name its disks",
          "COMMAND"},
+        {"control", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &options->control, NULL, NULL},
         {"json", 0, 0, G_OPTION_ARG_NONE, &options->as_json, "Print events as JSON lines", NULL},
         G_OPTION_ENTRY_NULL,
     };
@@ -93,7 +101,17 @@ static gboolean parse(struct cycle_options *options, int *argc, char ***argv, GE
                            "--freeze-deadline from 1");
         return FALSE;
     }
-    return TRUE;
+    if (g_strcmp0(options->consistency, "filesystem") == 0 && options->no_freeze) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, "leave out one of them",
+                           "--no-freeze and --consistency filesystem exclude each other");
+        return FALSE;
+    }
+    if (!options->consistency || strcmp(options->consistency, "crash") == 0 ||
+        strcmp(options->consistency, "filesystem") == 0)
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL,
+                       "--consistency takes crash or filesystem, not '%s'", options->consistency);
+    return FALSE;
 }
 
 /* --- events as people read them ------------------------------------------------------------------
@@ -205,6 +223,35 @@ static void cycle_options_clear(struct cycle_options *options)
     g_free(options->scratch_dir);
     g_free(options->socket_dir);
     g_free(options->on_snapshot);
+    g_free(options->consistency);
+}
+
+/* Whoever started this command with --control changes how fast it may read: {"bandwidth": BYTES} a
+ * line. The thread, its stream and the rate end with the process. */
+static gpointer control_main(gpointer rate)
+{
+    g_autoptr(GInputStream) raw = g_unix_input_stream_new(STDIN_FILENO, FALSE);
+    g_autoptr(GDataInputStream) input = g_data_input_stream_new(raw);
+    gsize length;
+    char *line;
+    while ((line = g_data_input_stream_read_line(input, &length, NULL, NULL))) {
+        guint64 bandwidth;
+        g_autoptr(JsonObject) object =
+            json_parse_object(line, length, "control line", LANDFALL_ERROR_CONFIG, NULL);
+        if (object &&
+            json_member_uint(object, "bandwidth", LANDFALL_ERROR_CONFIG, &bandwidth, NULL))
+            replicate_rate_set(rate, bandwidth);
+        g_free(line);
+    }
+    return NULL;
+}
+
+static struct replicate_rate *control_start(void)
+{
+    static struct replicate_rate *rate; /* of the process, so that leak checkers see it */
+    rate = replicate_rate_new();
+    g_thread_unref(g_thread_new("control", control_main, rate));
+    return rate;
 }
 
 static gboolean run(const struct cycle_options *options, GError **error)
@@ -226,7 +273,9 @@ static gboolean run(const struct cycle_options *options, GError **error)
         .freeze_deadline_ms = (guint)options->freeze_deadline_s * 1000,
         .thaw_guard = thaw_guard,
         .full_scan = options->full_scan,
+        .want_filesystem = g_strcmp0(options->consistency, "filesystem") == 0,
         .bandwidth = (guint64)options->bandwidth_mib * MIB,
+        .rate = options->control ? control_start() : NULL,
         .retain = (guint)options->retain,
         .audit_blocks = (guint)options->audit_blocks,
     };

@@ -346,8 +346,24 @@ static void on_child_event(void *data, const char *event, JsonObject *line)
         cycle->observer->event(cycle->observer->data, event, line);
 }
 
+static gboolean check_consistency(const struct machine_cycle *cycle, GError **error)
+{
+    if (!cycle->options->want_filesystem || snapshot_consistency(cycle->snapshot) != SNAPSHOT_CRASH)
+        return TRUE;
+    const GPtrArray *warnings = snapshot_warnings(cycle->snapshot);
+    landfall_error_set(error, LANDFALL_ERROR_SOURCE,
+                       "install and start qemu-guest-agent in the guest, or want no more than "
+                       "crash consistency",
+                       "the guest's file systems were not frozen for the snapshot%s%s",
+                       warnings->len ? ": " : "",
+                       warnings->len ? (const char *)warnings->pdata[0] : "");
+    return FALSE;
+}
+
 static JsonObject *replicate(struct machine_cycle *cycle, GError **error)
 {
+    if (!check_consistency(cycle, error))
+        return NULL;
     if (cycle->options->on_snapshot &&
         !snapshot_command_run(cycle->options->on_snapshot, snapshot_disks(cycle->snapshot), error))
         return NULL;
@@ -357,7 +373,8 @@ static JsonObject *replicate(struct machine_cycle *cycle, GError **error)
     g_autoptr(JsonObject) json = work_to_json(work);
     work_free(work);
     struct replicate_listener listener = {cycle, on_child_event, on_child_confirm};
-    return replicate_child_run(json, &listener, cycle->observer->running, error);
+    return replicate_child_run(json, &listener, cycle->observer->running, cycle->options->rate,
+                               error);
 }
 
 /* The store decides, not the child's words: a child killed right after its commit has said nothing.

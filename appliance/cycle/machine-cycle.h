@@ -21,8 +21,10 @@ struct machine_cycle_options {
     guint freeze_deadline_ms;
     const char *const *thaw_guard; /* see struct snapshot_plan */
     gboolean full_scan;
-    guint64 bandwidth; /* bytes per second; 0: no limit */
-    guint retain;      /* 0: all */
+    gboolean want_filesystem;    /* a snapshot that is only crash-consistent fails the cycle */
+    guint64 bandwidth;           /* bytes per second; 0: no limit */
+    struct replicate_rate *rate; /* how it changes while the cycle runs, or NULL */
+    guint retain;                /* 0: all */
     guint audit_blocks;
 };
 

@@ -2,6 +2,7 @@
 #include "appliance/cycle/replicate-child.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/process.h"
 
 #include <gio/gio.h>
 #include <signal.h>
@@ -13,27 +14,20 @@
 struct child {
     GSubprocess *process;
     GDataInputStream *output;
-    JsonObject *result; /* owned, once it has come */
-    GError *reported;   /* the child's own error */
+    JsonObject *result;          /* owned, once it has come */
+    GError *reported;            /* the child's own error */
+    struct replicate_rate *rate; /* or NULL */
 };
 
-/* Beside this program where it lies there (a build tree, an installed one), else from PATH. */
-static char *find_program(GError **error)
-{
-    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
-    g_autofree char *folder = self ? g_path_get_dirname(self) : NULL;
-    g_autofree char *beside = folder ? g_build_filename(folder, PROGRAM, NULL) : NULL;
-    if (beside && g_file_test(beside, G_FILE_TEST_IS_EXECUTABLE))
-        return g_steal_pointer(&beside);
-    char *found = g_find_program_in_path(PROGRAM);
-    if (!found)
-        landfall_error_set(error, LANDFALL_ERROR_CONFIG, "install it beside landfall",
-                           "the program " PROGRAM " was not found");
-    return found;
-}
+struct replicate_rate {
+    GMutex lock;              /* for all below, and for writing to the child */
+    guint64 bytes_per_second; /* if set */
+    gboolean set;
+    struct child *child; /* that runs, or NULL */
+};
 
 /* A child that has ended says why on its output, so that a pipe nobody reads is no error. */
-static gboolean child_write(const struct child *child, const char *text, GError **error)
+static gboolean write_to(const struct child *child, const char *text, GError **error)
 {
     g_autoptr(GError) cause = NULL;
     if (g_output_stream_write_all(g_subprocess_get_stdin_pipe(child->process), text, strlen(text),
@@ -45,9 +39,57 @@ static gboolean child_write(const struct child *child, const char *text, GError 
     return FALSE;
 }
 
+static gboolean child_write(const struct child *child, const char *text, GError **error)
+{
+    if (child->rate)
+        g_mutex_lock(&child->rate->lock);
+    gboolean ok = write_to(child, text, error);
+    if (child->rate)
+        g_mutex_unlock(&child->rate->lock);
+    return ok;
+}
+
+/* --- its rate ------------------------------------------------------------------------------------
+ */
+
+struct replicate_rate *replicate_rate_new(void)
+{
+    struct replicate_rate *rate = g_new0(struct replicate_rate, 1);
+    g_mutex_init(&rate->lock);
+    return rate;
+}
+
+/* With the lock. A child that does not hear it is about to end. */
+static void pass_on(struct replicate_rate *rate)
+{
+    g_autofree char *line =
+        g_strdup_printf("{\"bandwidth\":%" G_GUINT64_FORMAT "}\n", rate->bytes_per_second);
+    if (rate->child && rate->set)
+        write_to(rate->child, line, NULL);
+}
+
+void replicate_rate_set(struct replicate_rate *rate, guint64 bytes_per_second)
+{
+    g_mutex_lock(&rate->lock);
+    rate->bytes_per_second = bytes_per_second;
+    rate->set = TRUE;
+    pass_on(rate);
+    g_mutex_unlock(&rate->lock);
+}
+
+static void rate_attach(struct replicate_rate *rate, struct child *child)
+{
+    if (!rate)
+        return;
+    g_mutex_lock(&rate->lock);
+    rate->child = child;
+    pass_on(rate);
+    g_mutex_unlock(&rate->lock);
+}
+
 static gboolean child_start(struct child *child, JsonObject *work, GError **error)
 {
-    g_autofree char *program = find_program(error);
+    g_autofree char *program = process_find_program(PROGRAM, error);
     g_autofree char *parent = g_strdup_printf("--parent=%d", (int)getpid());
     g_autofree char *text = json_object_to_text(work, FALSE);
     g_autofree char *line = g_strconcat(text, "\n", NULL);
@@ -143,13 +185,16 @@ static gboolean child_judge(const struct child *child, GError **error)
 }
 
 JsonObject *replicate_child_run(JsonObject *work, const struct replicate_listener *listener,
-                                replicate_running running, GError **error)
+                                replicate_running running, struct replicate_rate *rate,
+                                GError **error)
 {
-    struct child child = {0};
+    struct child child = {.rate = rate};
     gboolean ok = child_start(&child, work, error);
     if (ok) {
         running((int)g_ascii_strtoll(g_subprocess_get_identifier(child.process), NULL, 10));
+        rate_attach(rate, &child);
         ok = child_listen(&child, listener, error);
+        rate_attach(rate, NULL);
         if (!ok)
             g_subprocess_send_signal(child.process, SIGTERM);
     }
