@@ -169,5 +169,7 @@ int main(int argc, char **argv)
     }
     if (argc > 1 && strcmp(argv[1], COMMAND_THAW_GUARD) == 0)
         return command_thaw_guard(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], COMMAND_FORGET) == 0)
+        return command_forget(argc - 1, argv + 1);
     return run_command(argc, argv);
 }

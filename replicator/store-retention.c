@@ -151,6 +151,18 @@ static gboolean retire_oldest(struct store_machine *machine, guint retain_count,
     return TRUE;
 }
 
+gboolean store_retire_all(struct store_machine *machine, GError **error)
+{
+    if (!retire_oldest(machine, 0, NULL, error))
+        return FALSE;
+    const struct manifest *left = machine->manifests->len ? machine->manifests->pdata[0] : NULL;
+    if (left)
+        landfall_error_set(error, LANDFALL_ERROR_CONFLICT, "try again when it is not in use",
+                           "recovery point %" G_GUINT64_FORMAT " of machine %s is in use",
+                           left->number, machine->key);
+    return left == NULL;
+}
+
 /* The oldest manifest that has the disk, and whether any names the base itself. */
 static const struct manifest_disk *oldest_entry(const struct store_machine *machine,
                                                 const char *disk, gboolean *ret_base_named)

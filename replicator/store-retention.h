@@ -12,6 +12,16 @@
 gboolean store_retain(struct store_machine *machine, guint retain_count, const gint *cancelled,
                       GPtrArray *notes, GError **error);
 
+/* Removes all recovery points, the oldest first. Needs the lock. Error conflict: one is in use, and
+ * older ones have gone. */
+gboolean store_retire_all(struct store_machine *machine, GError **error);
+
+/* Removes the machine from the store, its recovery points first, the oldest first. May be killed
+ * and done again; as long as it is not done, the machine counts as one without those recovery
+ * points. Needs the lock, whose file goes too. Error conflict: a recovery point is in use; older
+ * ones may have gone. */
+gboolean store_machine_remove(struct store_machine *machine, GError **error);
+
 /* A recovery point held by a reader: until freed, or until the process ends, retention passes it
  * over and merges nothing of the machine. Waits for a merge that is under way. NULL with an error
  * when the recovery point has gone, or cannot be held. */

@@ -114,6 +114,13 @@ gboolean snapshot_machine_clean(struct snapshot_machine *machine, const char *st
                                 const char *socket_dir, gboolean allow_foreign_checkpoints,
                                 GPtrArray **ret_removed, GError **error);
 
+/* Removes all that the store has on the host, the checkpoint of its last recovery point included; a
+ * machine that is off is started paused for it where it has any. Otherwise as clean; foreign
+ * checkpoints are passed over. */
+gboolean snapshot_machine_forget(struct snapshot_machine *machine, const char *store_id,
+                                 const char *scratch_dir, const char *socket_dir,
+                                 GPtrArray **ret_removed, GError **error);
+
 /* Takes the snapshot. On failure nothing of it is left on the host. */
 struct snapshot *snapshot_begin(struct snapshot_machine *machine, const struct snapshot_plan *plan,
                                 GError **error);
