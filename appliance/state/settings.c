@@ -17,17 +17,30 @@ struct setting {
 
 /* In the order of the alphabet, as the operator sees them. Documented in landfalld(8). */
 static const struct setting settings[] = {
+    {"alert_failures", G_TYPE_INT64, 1, 1000, 3},          /* cycles in a row */
+    {"alert_lag_percent", G_TYPE_INT64, 110, 100000, 200}, /* of the interval */
+    {"alert_mail_to", G_TYPE_STRING, 0, 0, 0, ""},
+    {"alert_store_free_percent", G_TYPE_INT64, 0, 99, 10}, /* 0: never */
+    {"alert_webhook", G_TYPE_STRING, 0, 0, 0, ""},
     {"bandwidth", G_TYPE_INT64, 0, G_GINT64_CONSTANT(1) << 50, 0}, /* bytes a second, 0: no limit */
+    {"bandwidth_windows", G_TYPE_STRING, 0, 0, 0, ""}, /* "Mon-Fri 08:00-18:00 BYTES; …" */
     {"cycles_max", G_TYPE_INT64, 1, 256, 4},
     {"cycles_per_host_max", G_TYPE_INT64, 1, 256, 2},
-    {"guest_deadline_s", G_TYPE_INT64, 1, 600, 10},      /* of a call to QEMU or an agent */
-    {"host_deadline_s", G_TYPE_INT64, 1, 600, 20},       /* of a call to libvirt */
+    {"drain_s", G_TYPE_INT64, 0, 3600, 20}, /* for jobs to end by themselves when the daemon ends */
+    {"first_copies_max", G_TYPE_INT64, 1, 256, 2},
+    {"guest_deadline_s", G_TYPE_INT64, 1, 600, 10}, /* of a call to QEMU or an agent */
+    {"host_deadline_s", G_TYPE_INT64, 1, 600, 20},  /* of a call to libvirt */
+    {"interval_auto_max_s", G_TYPE_INT64, 1, 30 * 24 * 3600, 12 * 3600},
+    {"interval_auto_min_s", G_TYPE_INT64, 1, 30 * 24 * 3600, 3600},
+    {"interval_min_s", G_TYPE_INT64, 1, 24 * 3600, 60},
     {"interval_s", G_TYPE_INT64, 0, 7 * 24 * 3600, 900}, /* of new replications, 0: automatic */
-    {"inventory_interval_s", G_TYPE_INT64, 1, 24 * 3600, 30},  /* between looks at everything */
+    {"inventory_interval_s", G_TYPE_INT64, 1, 24 * 3600, 30}, /* between looks at everything */
+    {"jobs_keep_count", G_TYPE_INT64, 100, 10000000, 100000},
+    {"jobs_keep_days", G_TYPE_INT64, 1, 36500, 90},
     {"retain", G_TYPE_INT64, 0, 100000, 24},                   /* of new replications, 0: all */
     {"session_idle_s", G_TYPE_INT64, 60, 7 * 24 * 3600, 1800}, /* until a session unused is over */
     {"session_life_s", G_TYPE_INT64, 60, 30 * 24 * 3600, 43200}, /* until any session is over */
-    {"webhook_url", G_TYPE_STRING, 0, 0, 0, ""},
+    {"timezone", G_TYPE_STRING, 0, 0, 0, ""}, /* of windows; empty: the machine's own */
 };
 
 static const struct setting *find_setting(const char *name)
