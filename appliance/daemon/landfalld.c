@@ -9,6 +9,7 @@
 #include "appliance/daemon/log.h"
 #include "appliance/events/event-hub.h"
 #include "appliance/inventory/inventory.h"
+#include "appliance/jobs/scheduler.h"
 #include "appliance/state/state.h"
 #include "base/error.h"
 
@@ -44,6 +45,8 @@ struct daemon {
     struct event_hub *hub;
     struct api *api;
     struct inventory *inventory;
+    struct scheduler *scheduler;
+    gboolean ending;
 };
 
 static void options_clear(struct options *options)
@@ -120,12 +123,24 @@ static gboolean make_runtime_folder(const char *folder, GError **error)
 /* --- the loop ------------------------------------------------------------------------------------
  */
 
+static void on_drained(void *data)
+{
+    struct daemon *daemon = data;
+    g_main_loop_quit(daemon->loop);
+}
+
+/* Jobs get the time to end; a second signal does not wait for them, and they end by themselves. */
 static gboolean on_end_signal(gpointer data)
 {
     struct daemon *daemon = data;
+    if (daemon->ending) {
+        g_main_loop_quit(daemon->loop);
+        return G_SOURCE_CONTINUE;
+    }
+    daemon->ending = TRUE;
     sd_notify(0, "STOPPING=1");
-    g_main_loop_quit(daemon->loop);
-    return G_SOURCE_REMOVE;
+    scheduler_drain(daemon->scheduler, on_drained, daemon);
+    return G_SOURCE_CONTINUE;
 }
 
 /* From the loop and nowhere else: a loop that hangs is what the watchdog is for. */
@@ -154,6 +169,9 @@ static gboolean daemon_start(struct daemon *daemon, GError **error)
     daemon->hub = event_hub_new();
     daemon->inventory = inventory_new(daemon->state, daemon->hub, options->runtime_dir, error);
     if (!daemon->inventory)
+        return FALSE;
+    daemon->scheduler = scheduler_new(daemon->state, daemon->hub, daemon->inventory, error);
+    if (!daemon->scheduler)
         return FALSE;
     g_message("landfalld %s, state in %s", LANDFALL_VERSION, options->state_dir);
     const struct api_options api = {.state = daemon->state,
@@ -195,6 +213,7 @@ static void daemon_run(struct daemon *daemon)
 static void daemon_clear(struct daemon *daemon)
 {
     api_free(daemon->api);
+    scheduler_free(daemon->scheduler);
     inventory_free(daemon->inventory);
     event_hub_free(daemon->hub);
     state_free(daemon->state);

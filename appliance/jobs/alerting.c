@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "appliance/jobs/alerting.h"
+#include "appliance/jobs/alert-delivery.h"
+#include "appliance/jobs/job-json.h"
+#include "appliance/jobs/scheduler-private.h"
+#include "appliance/jobs/store-space.h"
+#include "appliance/state/hosts.h"
+#include "base/error.h"
+#include "base/json.h"
+
+#include <string.h>
+
+#define WARNING "warning"
+#define CRITICAL "critical"
+#define SPACE_S 60u
+
+struct alerting {
+    struct state *state;
+    struct event_hub *hub;
+    const struct scheduler_settings *settings;
+    struct alert_delivery *delivery;
+    GHashTable *raised; /* "kind/object": what the state has as raised */
+    guint subscription;
+    guint space_timer;
+    GCancellable *closing;
+};
+
+JsonObject *alert_to_json(const struct state_alert *alert)
+{
+    JsonObject *object = json_object_new();
+    json_object_set_string_member(object, "kind", alert->kind);
+    json_object_set_string_member(object, "object", alert->object);
+    json_object_set_string_member(object, "severity", alert->severity);
+    json_object_set_string_member(object, "state", alert->state);
+    json_object_set_string_member(object, "message", alert->message);
+    json_set_optional_string(object, "hint", alert->hint);
+    job_set_time(object, "raised_at", alert->raised_us);
+    job_set_time(object, "resolved_at", alert->resolved_us);
+    job_set_time(object, "notified_at", alert->notified_us);
+    json_set_optional_string(object, "notify_error", alert->notify_error);
+    return object;
+}
+
+/* --- raised and resolved -------------------------------------------------------------------------
+ */
+
+static void publish(struct alerting *alerting, const char *kind, const char *object,
+                    const char *severity, const char *state, const char *message, const char *hint)
+{
+    const struct state_alert alert = {.kind = (char *)kind,
+                                      .object = (char *)object,
+                                      .severity = (char *)severity,
+                                      .state = (char *)state,
+                                      .message = (char *)message,
+                                      .hint = (char *)hint};
+    g_autoptr(JsonObject) json = alert_to_json(&alert);
+    event_hub_publish(alerting->hub, "alert", json);
+    alert_delivery_go(alerting->delivery);
+}
+
+static void raise_alert(struct alerting *alerting, const char *kind, const char *object,
+                        const char *severity, const char *message, const char *hint)
+{
+    g_autofree char *key = g_strconcat(kind, "/", object, NULL);
+    g_autoptr(GError) error = NULL;
+    gboolean fresh;
+    if (g_hash_table_contains(alerting->raised, key))
+        return;
+    if (!state_alert_raise(alerting->state, kind, object, severity, message, hint, &fresh,
+                           &error)) {
+        scheduler_complain("note an alert", error);
+        return;
+    }
+    g_hash_table_add(alerting->raised, g_steal_pointer(&key));
+    if (!fresh)
+        return;
+    g_warning("alert: %s", message);
+    publish(alerting, kind, object, severity, STATE_ALERT_RAISED, message, hint);
+}
+
+static void resolve_alert(struct alerting *alerting, const char *kind, const char *object)
+{
+    g_autofree char *key = g_strconcat(kind, "/", object, NULL);
+    g_autoptr(GError) error = NULL;
+    gboolean changed;
+    if (!g_hash_table_contains(alerting->raised, key))
+        return;
+    if (!state_alert_resolve(alerting->state, kind, object, &changed, &error)) {
+        scheduler_complain("note the end of an alert", error);
+        return;
+    }
+    g_hash_table_remove(alerting->raised, key);
+    if (changed)
+        publish(alerting, kind, object, WARNING, STATE_ALERT_RESOLVED, "resolved", NULL);
+}
+
+static char *machine_object(gint64 machine)
+{
+    return g_strdup_printf("machine/%" G_GINT64_FORMAT, machine);
+}
+
+/* --- machines ------------------------------------------------------------------------------------
+ */
+
+/* SCHEDULE_NEVER for one that is not expected to have recovery points: the first copy takes as long
+ * as it takes, and a pause is somebody's wish. */
+static gint64 lag_limit(const struct unit *unit)
+{
+    const struct state_replication *replication = unit->replication;
+    if (!replication->ever_committed || replication->paused ||
+        strcmp(replication->state, "stopping") == 0)
+        return SCHEDULE_NEVER;
+    return schedule_lag_limit_us(replication->last_point_us, unit_interval_us(unit),
+                                 unit->scheduler->settings.lag_factor, unit->blackout);
+}
+
+static void raise_lag(struct alerting *alerting, const struct unit *unit, gint64 now_us)
+{
+    g_autofree char *object = machine_object(unit->replication->machine);
+    g_autofree char *message =
+        g_strdup_printf("machine %s lags: its last recovery point is %" G_GINT64_FORMAT
+                        " s old, and it wants one every %" G_GINT64_FORMAT " s",
+                        unit->name, scheduler_lag_us(unit->replication, now_us) / G_USEC_PER_SEC,
+                        unit_interval_us(unit) / G_USEC_PER_SEC);
+    raise_alert(alerting, "lag", object, WARNING, message,
+                "`landfall machine show` tells the last error; without one, the limits of running "
+                "cycles or the bandwidth are too low for the interval");
+}
+
+gint64 alerting_check_lag(struct alerting *alerting, const struct scheduler *scheduler,
+                          gint64 now_us)
+{
+    gint64 next_us = SCHEDULE_NEVER;
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, scheduler->units);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const struct unit *unit = value;
+        gint64 limit_us = lag_limit(unit);
+        if (limit_us <= now_us)
+            raise_lag(alerting, unit, now_us);
+        else
+            next_us = MIN(next_us, limit_us);
+    }
+    return next_us;
+}
+
+static gboolean bitmap_missed(JsonObject *result)
+{
+    JsonArray *disks = NULL;
+    json_member_array(result, "disks", LANDFALL_ERROR_SOURCE, &disks, NULL);
+    for (guint i = 0; disks && i < json_array_get_length(disks); i++) {
+        JsonObject *disk = NULL;
+        guint64 misses = 0;
+        if (json_element_object(disks, i, "disk", LANDFALL_ERROR_SOURCE, &disk, NULL) &&
+            json_optional_uint(disk, "audit_misses", LANDFALL_ERROR_SOURCE, &misses, NULL) &&
+            misses > 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static void judge_failure(struct alerting *alerting, const struct state_replication *replication,
+                          const char *name, const char *object)
+{
+    const char *cause = NULL, *hint = NULL;
+    if (replication->failures < alerting->settings->alert_failures || !replication->error)
+        return;
+    json_optional_string(replication->error, "message", LANDFALL_ERROR_INTERNAL, &cause, NULL);
+    json_optional_string(replication->error, "hint", LANDFALL_ERROR_INTERNAL, &hint, NULL);
+    g_autofree char *message =
+        g_strdup_printf("machine %s: %" G_GINT64_FORMAT " cycles in a row have failed: %s", name,
+                        replication->failures, cause);
+    raise_alert(alerting, "failing", object, CRITICAL, message, hint);
+}
+
+void alerting_cycle_ended(struct alerting *alerting, const struct state_replication *replication,
+                          const char *name, JsonObject *result)
+{
+    g_autofree char *object = machine_object(replication->machine);
+    if (!result) {
+        judge_failure(alerting, replication, name, object);
+        return;
+    }
+    resolve_alert(alerting, "failing", object);
+    resolve_alert(alerting, "lag", object);
+    if (!bitmap_missed(result)) {
+        resolve_alert(alerting, "bitmap-missed", object);
+        return;
+    }
+    g_autofree char *message = g_strdup_printf(
+        "machine %s: a block had changed that the dirty bitmap called clean; all of the disk was "
+        "read and compared at once, and the recovery point is right",
+        name);
+    raise_alert(alerting, "bitmap-missed", object, WARNING, message,
+                "look for what wrote to the disk's image past QEMU, or shrank and regrew it");
+}
+
+void alerting_forget(struct alerting *alerting, gint64 machine)
+{
+    static const char *const kinds[] = {"lag", "failing", "bitmap-missed"};
+    g_autofree char *object = machine_object(machine);
+    for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++)
+        resolve_alert(alerting, kinds[i], object);
+}
+
+/* --- hosts and stores ----------------------------------------------------------------------------
+ */
+
+static void on_hub_event(const struct event *event, gpointer data)
+{
+    struct alerting *alerting = data;
+    const char *host = NULL, *status = NULL, *detail = NULL, *hint = NULL;
+    if (strcmp(event->topic, "host") != 0 ||
+        !json_optional_string(event->object, "host", LANDFALL_ERROR_INTERNAL, &host, NULL) ||
+        !json_optional_string(event->object, "status", LANDFALL_ERROR_INTERNAL, &status, NULL) ||
+        !host || !status)
+        return;
+    json_optional_string(event->object, "detail", LANDFALL_ERROR_INTERNAL, &detail, NULL);
+    json_optional_string(event->object, "hint", LANDFALL_ERROR_INTERNAL, &hint, NULL);
+    g_autofree char *object = g_strconcat("host/", host, NULL);
+    g_autofree char *message =
+        g_strdup_printf("host %s does not answer: %s", host, detail ? detail : "no reason given");
+    if (strcmp(status, "lost") == 0)
+        raise_alert(alerting, "host-lost", object, CRITICAL, message, hint);
+    else
+        resolve_alert(alerting, "host-lost", object);
+}
+
+static void on_space(void *data, const char *store, guint64 free_bytes, guint64 size_bytes)
+{
+    struct alerting *alerting = data;
+    g_autofree char *object = g_strconcat("store/", store, NULL);
+    guint64 least = size_bytes / 100 * (guint64)alerting->settings->alert_store_free_percent;
+    if (free_bytes > least) {
+        resolve_alert(alerting, "store-full", object);
+        return;
+    }
+    g_autofree char *left = g_format_size_full(free_bytes, G_FORMAT_SIZE_IEC_UNITS);
+    g_autofree char *message = g_strdup_printf("store %s is nearly full: %s are left", store, left);
+    raise_alert(alerting, "store-full", object, CRITICAL, message,
+                "give it space, keep fewer recovery points, or move machines to another store");
+}
+
+static gboolean on_space_timer(gpointer data)
+{
+    struct alerting *alerting = data;
+    store_space_look(alerting->state, alerting->closing, on_space, alerting);
+    return G_SOURCE_CONTINUE;
+}
+
+/* --- beginning and end ---------------------------------------------------------------------------
+ */
+
+static void load_raised(struct alerting *alerting)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) alerts = state_alert_list(alerting->state, &error);
+    if (!alerts)
+        scheduler_complain("read the alerts", error);
+    for (guint i = 0; alerts && i < alerts->len; i++) {
+        const struct state_alert *alert = alerts->pdata[i];
+        if (strcmp(alert->state, STATE_ALERT_RAISED) == 0)
+            g_hash_table_add(alerting->raised, g_strconcat(alert->kind, "/", alert->object, NULL));
+    }
+}
+
+struct alerting *alerting_new(struct state *state, struct event_hub *hub)
+{
+    struct alerting *alerting = g_new0(struct alerting, 1);
+    alerting->state = state;
+    alerting->hub = hub;
+    alerting->raised = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    alerting->closing = g_cancellable_new();
+    alerting->delivery = alert_delivery_new(state, alerting->closing);
+    alerting->subscription = event_hub_subscribe(hub, on_hub_event, alerting);
+    load_raised(alerting);
+    return alerting;
+}
+
+void alerting_free(struct alerting *alerting)
+{
+    if (!alerting)
+        return;
+    g_cancellable_cancel(alerting->closing);
+    g_clear_handle_id(&alerting->space_timer, g_source_remove);
+    event_hub_unsubscribe(alerting->hub, alerting->subscription);
+    alert_delivery_free(alerting->delivery);
+    g_hash_table_unref(alerting->raised);
+    g_object_unref(alerting->closing);
+    g_free(alerting);
+}
+
+void alerting_reload(struct alerting *alerting, const struct scheduler_settings *settings)
+{
+    alerting->settings = settings;
+    g_clear_handle_id(&alerting->space_timer, g_source_remove);
+    alerting->space_timer = g_timeout_add_seconds(SPACE_S, on_space_timer, alerting);
+    on_space_timer(alerting);
+    alert_delivery_go(alerting->delivery);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Jobs as JSON: the same for the API and for events. */
+
+#include "appliance/state/jobs.h"
+
+/* The job, with how long it took and how long it is likely to take; machine_name may be NULL. The
+ * caller owns it. */
+JsonObject *job_to_json(const struct state_job *job, const char *machine_name);
+
+/* A time as ISO 8601; 0 leaves the member out. */
+void job_set_time(JsonObject *object, const char *name, gint64 at_us);
+
+/* Such a time, in microseconds; 0 when it is none. */
+gint64 job_parse_time(const char *text);
