@@ -21,5 +21,3 @@ JsonObject *answer_list(JsonArray *items, gint64 next);
 /* A machine, with its replication or NULL. */
 JsonObject *answer_machine(const struct state_machine *machine,
                            const struct state_replication *replication);
-
-JsonObject *answer_replication(const struct state_replication *replication);
