@@ -84,6 +84,10 @@ spoil base/answer.c '#include "answer.h"'
 rejects rooms 'no path from the root' 'an include relative to its file'
 spoil appliance/main.c '#include <sqlite3.h>'
 rejects rooms 'belongs to appliance/state' 'a library outside of its folder'
+clean_tree
+mkdir -p appliance/{state,cli}
+echo '#include "appliance/state/rows.h"' | tee appliance/cli/x.c >appliance/main.c
+rejects rooms 'appliance/cli includes appliance/state' 'a command including the state'
 spoil appliance/main.c '#include "appliance/state/database.h"'
 rejects rooms 'private to appliance/state' 'what a folder keeps to itself'
 clean_tree
