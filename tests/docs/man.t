@@ -87,6 +87,9 @@ for code in $(grep -ohE 'warn\(cycle, "[a-z-]+"' appliance/cycle/*.c | cut -d'"'
         "_${code}_"
 done
 
+is "landfalld(8): settings" "$(section landfalld.8 SETTINGS | grep -xE '(_[^ ]+_(, )?)+' | tr -d '\\' | tr ',' '\n' |
+    sed -E 's/^ *_(.*)_$/\1/' | sort)" "$(sed -nE 's/^    \{"([a-z_]+)", G_TYPE.*/\1/p' appliance/state/settings.c | sort)"
+
 # --- events and formats, seen live --------------------------------------------------------------
 
 truncate -s 1M "$KIT_TMP/disk"
