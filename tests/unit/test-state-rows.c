@@ -369,14 +369,14 @@ static void test_settings(struct rig *rig, gconstpointer data)
     (void)data;
     static const char *const wrong[] = {
         "{\"cycles_max\": 0}",    "{\"cycles_max\": \"4\"}", "{\"cycles_max\": 4.5}",
-        "{\"cycles_max\": true}", "{\"cycles_max\": [1]}",   "{\"webhook_url\": 1}",
+        "{\"cycles_max\": true}", "{\"cycles_max\": [1]}",   "{\"alert_webhook\": 1}",
         "{\"no_such\": 1}",       "{\"interval_s\": -1}",    "{\"cycles_max\": 99999999999}"};
     gint64 fallback = get_setting(rig, "cycles_max");
-    g_assert_true(change_setting(rig, "{\"cycles_max\": 9, \"webhook_url\": \"https://a\"}"));
+    g_assert_true(change_setting(rig, "{\"cycles_max\": 9, \"alert_webhook\": \"https://a\"}"));
     assert_noted(rig, "root", "setting.change", "setting");
     g_assert_cmpint(get_setting(rig, "cycles_max"), ==, 9);
     g_autofree char *url = NULL;
-    g_assert_true(state_setting_text(rig->state, "webhook_url", &url, &rig->error));
+    g_assert_true(state_setting_text(rig->state, "alert_webhook", &url, &rig->error));
     g_assert_cmpstr(url, ==, "https://a");
     for (gsize i = 0; i < G_N_ELEMENTS(wrong); i++)
         assert_refused(change_setting(rig, wrong[i]), &rig->error, LANDFALL_ERROR_CONFIG);
@@ -391,7 +391,7 @@ static void test_settings(struct rig *rig, gconstpointer data)
     g_autoptr(JsonObject) all = state_setting_list(rig->state, &rig->error);
     g_assert_false(json_object_has_member(all, "of_another_version"));
     g_assert_cmpint(json_object_get_int_member(all, "cycles_max"), ==, fallback);
-    g_assert_cmpstr(json_object_get_string_member(all, "webhook_url"), ==, "https://a");
+    g_assert_cmpstr(json_object_get_string_member(all, "alert_webhook"), ==, "https://a");
 }
 
 static void test_audit(struct rig *rig, gconstpointer data)
