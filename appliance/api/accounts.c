@@ -19,9 +19,9 @@ static JsonObject *account_to_json(const struct state_account *account)
     JsonObject *object = json_object_new();
     json_object_set_string_member(object, "name", account->name);
     json_object_set_string_member(object, "role", account->role);
-    answer_set_time(object, "added_at", account->added_us);
+    answer_set_time(object, "created_at", account->added_us);
     answer_set_time(object, "password_set_at", account->password_us);
-    answer_set_time(object, "seen_at", account->seen_us);
+    answer_set_time(object, "used_at", account->seen_us);
     return object;
 }
 
@@ -147,10 +147,10 @@ static JsonObject *token_to_json(const struct state_token *token)
     json_object_set_int_member(object, "id", token->id);
     json_object_set_string_member(object, "name", token->name);
     json_object_set_string_member(object, "role", token->role);
-    json_object_set_string_member(object, "added_by", token->added_by);
-    answer_set_time(object, "added_at", token->added_us);
+    json_object_set_string_member(object, "created_by", token->added_by);
+    answer_set_time(object, "created_at", token->added_us);
     answer_set_time(object, "expires_at", token->expires_us);
-    answer_set_time(object, "seen_at", token->seen_us);
+    answer_set_time(object, "used_at", token->seen_us);
     return object;
 }
 

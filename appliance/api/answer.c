@@ -26,8 +26,7 @@ JsonObject *answer_list(JsonArray *items, gint64 next)
     return answer;
 }
 
-/* What the operator reads in one word. */
-static const char *state_of(const struct state_replication *replication)
+const char *answer_state_word(const struct state_replication *replication)
 {
     return replication ? replication_state_word(replication) : "discovered";
 }
@@ -41,7 +40,7 @@ JsonObject *answer_machine(const struct state_machine *machine,
     json_object_set_string_member(object, "uuid", machine->uuid);
     json_object_set_string_member(object, "host", machine->host);
     json_object_set_string_member(object, "power", machine->power);
-    json_object_set_string_member(object, "state", state_of(replication));
+    json_object_set_string_member(object, "state", answer_state_word(replication));
     answer_set_time(object, "first_seen_at", machine->first_seen_us);
     answer_set_time(object, "seen_at", machine->seen_us);
     answer_set_time(object, "gone_at", machine->gone_us);

@@ -21,3 +21,6 @@ JsonObject *answer_list(JsonArray *items, gint64 next);
 /* A machine, with its replication or NULL. */
 JsonObject *answer_machine(const struct state_machine *machine,
                            const struct state_replication *replication);
+
+/* What the operator reads in one word; NULL is a machine that is not replicated. */
+const char *answer_state_word(const struct state_replication *replication);

@@ -13,11 +13,10 @@ struct api {
     struct listener *https; /* or NULL */
     char *https_address;
     struct certificate *certificate;
+    struct metrics *metrics;
     GQueue deferred; /* struct request */
     GQueue streams;  /* struct event_stream */
 };
 
 /* Lets the readers of events go. */
 void event_streams_end(struct api *api);
-
-void api_count_request(struct api *api, const char *method, unsigned status);

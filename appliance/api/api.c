@@ -6,6 +6,7 @@
 #include "appliance/api/client-secret.h"
 #include "appliance/api/listen-socket.h"
 #include "appliance/api/listener.h"
+#include "appliance/api/metrics.h"
 #include "appliance/api/request-private.h"
 #include "appliance/state/accounts.h"
 
@@ -14,13 +15,6 @@
 #define LOCAL_CONNECTIONS_MAX 128
 #define HTTPS_CONNECTIONS_MAX 512
 #define HTTPS_CONNECTIONS_PER_ADDRESS_MAX 64
-
-void api_count_request(struct api *api, const char *method, unsigned status)
-{
-    (void)api;
-    (void)method;
-    (void)status;
-}
 
 static gboolean serve_socket(struct api *api, GError **error)
 {
@@ -56,6 +50,7 @@ struct api *api_new(const struct api_options *options, GError **error)
     struct api *api = g_new0(struct api, 1);
     api->state = options->state;
     api->hub = options->hub;
+    api->metrics = metrics_new(options->hub);
     api->socket_path = g_build_filename(options->runtime_dir, "landfalld.sock", NULL);
     if (serve_socket(api, error) && serve_https(api, options, error))
         return api;
@@ -112,6 +107,7 @@ void api_free(struct api *api)
         unlink(api->socket_path);
     listener_free(api->local);
     listener_free(api->https);
+    metrics_free(api->metrics);
     certificate_free(api->certificate);
     g_free(api->https_address);
     g_free(api->socket_path);

@@ -2,6 +2,7 @@
 #include "appliance/api/exchange.h"
 #include "appliance/api/api-error.h"
 #include "appliance/api/api-private.h"
+#include "appliance/api/metrics.h"
 #include "appliance/api/request-private.h"
 #include "base/json.h"
 
@@ -217,7 +218,7 @@ static enum MHD_Result send_answer(struct request *request)
     add_headers(request, response);
     connection_set_deadline(request->connection, request->is_stream ? 0 : CONNECTION_ANSWER_S);
     if (request->api)
-        api_count_request(request->api, request->method, status);
+        metrics_count_request(request->api->metrics, request->method, status);
     enum MHD_Result result = MHD_queue_response(request->http, status, response);
     MHD_destroy_response(response);
     return result;
