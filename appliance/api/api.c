@@ -50,6 +50,7 @@ struct api *api_new(const struct api_options *options, GError **error)
     struct api *api = g_new0(struct api, 1);
     api->state = options->state;
     api->hub = options->hub;
+    api->inventory = options->inventory;
     api->metrics = metrics_new(options->hub);
     api->socket_path = g_build_filename(options->runtime_dir, "landfalld.sock", NULL);
     if (serve_socket(api, error) && serve_https(api, options, error))

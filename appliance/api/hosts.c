@@ -6,6 +6,7 @@
 #include "appliance/api/answer.h"
 #include "appliance/api/api-private.h"
 #include "appliance/api/request.h"
+#include "appliance/inventory/inventory.h"
 #include "appliance/state/secrets.h"
 #include "base/json.h"
 
@@ -97,6 +98,7 @@ static JsonObject *add_host(struct request *request, GError **error)
                   set_secrets(request, name, error);
     if (!state_end(api->state, ok, error))
         return NULL;
+    inventory_host_changed(api->inventory, name);
     request_set_status(request, 201);
     return show_host(request, name, error);
 }
@@ -114,14 +116,27 @@ static JsonObject *change_host(struct request *request, GError **error)
                   set_secrets(request, name, error);
     if (!state_end(api->state, ok, error))
         return NULL;
+    inventory_host_changed(api->inventory, name);
     return show_host(request, name, error);
 }
 
 static JsonObject *remove_host(struct request *request, GError **error)
 {
     const char *name = request_parameter(request, 0);
-    state_host_remove(request_api(request)->state, request_who(request), name, error);
+    struct api *api = request_api(request);
+    if (state_host_remove(api->state, request_who(request), name, error))
+        inventory_host_changed(api->inventory, name);
     return NULL;
+}
+
+static JsonObject *refresh_host(struct request *request, GError **error)
+{
+    const char *name = request_parameter(request, 0);
+    JsonObject *answer = show_host(request, name, error);
+    if (answer)
+        inventory_refresh(request_api(request)->inventory, name);
+    request_set_status(request, 202);
+    return answer;
 }
 
 const struct route routes_hosts[] = {
@@ -131,5 +146,6 @@ const struct route routes_hosts[] = {
     {"PATCH", "/api/v1/hosts/{name}", ROLE_OPERATOR, NULL, "uri roles password ssh_key",
      change_host},
     {"DELETE", "/api/v1/hosts/{name}", ROLE_OPERATOR, NULL, NULL, remove_host},
+    {"POST", "/api/v1/hosts/{name}/refresh", ROLE_OPERATOR, NULL, NULL, refresh_host},
     {NULL},
 };

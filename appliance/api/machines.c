@@ -5,6 +5,7 @@
 #include "appliance/api/answer.h"
 #include "appliance/api/api-private.h"
 #include "appliance/api/request.h"
+#include "appliance/inventory/inventory.h"
 #include "base/error.h"
 
 static GHashTable *replications_by_machine(GPtrArray *replications)
@@ -56,8 +57,18 @@ static JsonObject *get_machine(struct request *request, GError **error)
     return answer;
 }
 
+static JsonObject *get_readiness(struct request *request, GError **error)
+{
+    gint64 id;
+    if (!request_id(request, 0, &id, error))
+        return NULL;
+    return inventory_readiness(request_api(request)->inventory, id, request_query(request, "store"),
+                               error);
+}
+
 const struct route routes_machines[] = {
     {"GET", "/api/v1/machines", ROLE_VIEWER, "host name", NULL, list_machines},
     {"GET", "/api/v1/machines/{id}", ROLE_VIEWER, NULL, NULL, get_machine},
+    {"GET", "/api/v1/machines/{id}/readiness", ROLE_VIEWER, "store", NULL, get_readiness},
     {NULL},
 };

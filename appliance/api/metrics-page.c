@@ -6,9 +6,11 @@
 #include "appliance/api/api-private.h"
 #include "appliance/api/metrics.h"
 #include "appliance/api/request.h"
+#include "appliance/inventory/inventory.h"
 #include "appliance/state/hosts.h"
 #include "appliance/state/machines.h"
 #include "appliance/state/replications.h"
+#include "appliance/state/stores.h"
 
 static void append_counts(GString *text, const char *name, const char *label, GHashTable *counts)
 {
@@ -80,6 +82,33 @@ static gboolean append_machines(GString *text, struct state *state, GError **err
     return TRUE;
 }
 
+/* One family for each member that the inventory knows of a store. */
+static void append_store_figure(GString *text, struct api *api, const GPtrArray *stores,
+                                const char *family, const char *help, const char *member)
+{
+    metrics_append_head(text, family, "gauge", help);
+    for (guint i = 0; i < stores->len; i++) {
+        const char *name = ((struct state_store *)stores->pdata[i])->name;
+        const char *const labels[] = {"store", name, NULL};
+        g_autoptr(JsonObject) seen = inventory_store(api->inventory, name);
+        if (seen && json_object_has_member(seen, member))
+            metrics_append_sample(text, family, labels,
+                                  (double)json_object_get_int_member(seen, member));
+    }
+}
+
+static gboolean append_stores(GString *text, struct api *api, GError **error)
+{
+    g_autoptr(GPtrArray) stores = state_store_list(api->state, error);
+    if (!stores)
+        return FALSE;
+    append_store_figure(text, api, stores, "landfall_store_free_bytes",
+                        "Free space of a store's file system.", "free_bytes");
+    append_store_figure(text, api, stores, "landfall_store_size_bytes",
+                        "Size of a store's file system.", "size_bytes");
+    return TRUE;
+}
+
 static JsonObject *get_metrics(struct request *request, GError **error)
 {
     struct api *api = request_api(request);
@@ -90,7 +119,8 @@ static JsonObject *get_metrics(struct request *request, GError **error)
     metrics_append(api->metrics, text);
     metrics_append_head(text, "landfall_event_streams", "gauge", "Clients that read events.");
     metrics_append_sample(text, "landfall_event_streams", NULL, api->streams.length);
-    if (append_hosts(text, api->state, error) && append_machines(text, api->state, error))
+    if (append_hosts(text, api->state, error) && append_machines(text, api->state, error) &&
+        append_stores(text, api, error))
         request_answer_text(request, "text/plain; version=0.0.4; charset=utf-8", text->str);
     return NULL;
 }

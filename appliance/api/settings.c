@@ -6,6 +6,7 @@
 #include "appliance/api/answer.h"
 #include "appliance/api/api-private.h"
 #include "appliance/api/request.h"
+#include "appliance/inventory/inventory.h"
 #include "appliance/state/audit.h"
 #include "base/json.h"
 
@@ -21,6 +22,7 @@ static JsonObject *change_settings(struct request *request, GError **error)
     struct api *api = request_api(request);
     if (!state_setting_change(api->state, request_who(request), request_body(request), error))
         return NULL;
+    inventory_reload(api->inventory);
     return state_setting_list(api->state, error);
 }
 

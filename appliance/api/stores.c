@@ -7,118 +7,68 @@
 #include "appliance/api/answer.h"
 #include "appliance/api/api-private.h"
 #include "appliance/api/request.h"
+#include "appliance/inventory/inventory.h"
 #include "base/json.h"
 #include "replicator/store.h"
 
 #include <gio/gio.h>
 
-static JsonObject *store_to_json(const struct state_store *store)
+static void merge(JsonObject *object, JsonObject *seen, const char *name)
 {
+    if (json_object_has_member(seen, name))
+        json_object_set_member(object, name, json_object_dup_member(seen, name));
+}
+
+/* What the folder is like comes from the inventory, which does not wait for it. */
+static JsonObject *store_to_json(struct api *api, const struct state_store *store,
+                                 const GPtrArray *replications)
+{
+    g_autoptr(JsonObject) seen = inventory_store(api->inventory, store->name);
     JsonObject *object = json_object_new();
+    gint64 machines = 0;
+    for (guint i = 0; i < replications->len; i++)
+        machines +=
+            g_str_equal(((struct state_replication *)replications->pdata[i])->store, store->name);
     json_object_set_string_member(object, "name", store->name);
     json_object_set_string_member(object, "kind", store->kind);
     json_object_set_string_member(object, "path", store->path);
+    json_object_set_int_member(object, "machines", machines);
     answer_set_time(object, "added_at", store->added_us);
-    return object;
-}
-
-/* --- what only the folder tells --- */
-
-static void set_error(JsonObject *object, const GError *error)
-{
-    json_object_set_string_member(object, "error", error->message);
-}
-
-static void add_machines(JsonObject *object, const char *path)
-{
-    g_autoptr(GError) error = NULL;
-    struct store *store = store_open(path, FALSE, &error);
-    g_autoptr(GPtrArray) machines = store ? store_list_machines(store, &error) : NULL;
-    if (machines)
-        json_object_set_int_member(object, "machines", machines->len);
-    else
-        set_error(object, error);
-    store_free(store);
-}
-
-static void add_space(JsonObject *object, const char *path)
-{
-    g_autoptr(GFile) folder = g_file_new_for_path(path);
-    g_autoptr(GFileInfo) info =
-        g_file_query_filesystem_info(folder, "filesystem::size,filesystem::free", NULL, NULL);
-    if (!info)
-        return;
-    json_object_set_int_member(
-        object, "size_bytes",
-        (gint64)g_file_info_get_attribute_uint64(info, G_FILE_ATTRIBUTE_FILESYSTEM_SIZE));
-    json_object_set_int_member(
-        object, "free_bytes",
-        (gint64)g_file_info_get_attribute_uint64(info, G_FILE_ATTRIBUTE_FILESYSTEM_FREE));
-}
-
-static void look(GTask *task, G_GNUC_UNUSED gpointer source, gpointer data,
-                 G_GNUC_UNUSED GCancellable *cancellable)
-{
-    JsonArray *items = data;
-    for (guint i = 0; i < json_array_get_length(items); i++) {
-        JsonObject *object = json_array_get_object_element(items, i);
-        const char *path = json_object_get_string_member(object, "path");
-        add_machines(object, path);
-        add_space(object, path);
+    if (seen) {
+        merge(object, seen, "free_bytes");
+        merge(object, seen, "size_bytes");
+        merge(object, seen, "error");
     }
-    g_task_return_boolean(task, TRUE);
-}
-
-static void answer_all(G_GNUC_UNUSED GObject *source, GAsyncResult *result, gpointer data)
-{
-    JsonArray *items = g_task_get_task_data(G_TASK(result));
-    request_finish(data, answer_list(json_array_ref(items), 0), NULL);
-}
-
-static void answer_one(G_GNUC_UNUSED GObject *source, GAsyncResult *result, gpointer data)
-{
-    JsonArray *items = g_task_get_task_data(G_TASK(result));
-    request_finish(data, json_object_ref(json_array_get_object_element(items, 0)), NULL);
-}
-
-/* Takes items. */
-static void look_later(struct request *request, JsonArray *items, GAsyncReadyCallback answer)
-{
-    g_autoptr(GTask) task = g_task_new(NULL, NULL, answer, request);
-    g_task_set_task_data(task, items, (GDestroyNotify)json_array_unref);
-    request_defer(request);
-    g_task_run_in_thread(task, look);
+    return object;
 }
 
 /* --- handlers --- */
 
 static JsonObject *list_stores(struct request *request, GError **error)
 {
-    g_autoptr(GPtrArray) stores = state_store_list(request_api(request)->state, error);
-    if (!stores)
+    struct api *api = request_api(request);
+    g_autoptr(GPtrArray) stores = state_store_list(api->state, error);
+    g_autoptr(GPtrArray) replications = stores ? state_replication_list(api->state, error) : NULL;
+    if (!replications)
         return NULL;
     JsonArray *items = json_array_new();
     for (guint i = 0; i < stores->len; i++)
-        json_array_add_object_element(items, store_to_json(stores->pdata[i]));
-    look_later(request, items, answer_all);
-    return NULL;
+        json_array_add_object_element(items, store_to_json(api, stores->pdata[i], replications));
+    return answer_list(items, 0);
 }
 
-static void show_store(struct request *request, const char *name, GError **error)
+static JsonObject *show_store(struct api *api, const char *name, GError **error)
 {
-    struct state_store *store = state_store_get(request_api(request)->state, name, error);
-    if (!store)
-        return;
-    JsonArray *items = json_array_new();
-    json_array_add_object_element(items, store_to_json(store));
+    g_autoptr(GPtrArray) replications = state_replication_list(api->state, error);
+    struct state_store *store = replications ? state_store_get(api->state, name, error) : NULL;
+    JsonObject *object = store ? store_to_json(api, store, replications) : NULL;
     state_store_free(store);
-    look_later(request, items, answer_one);
+    return object;
 }
 
 static JsonObject *get_store(struct request *request, GError **error)
 {
-    show_store(request, request_parameter(request, 0), error);
-    return NULL;
+    return show_store(request_api(request), request_parameter(request, 0), error);
 }
 
 struct addition {
@@ -149,14 +99,15 @@ static void make_store(GTask *task, G_GNUC_UNUSED gpointer source, gpointer data
 
 static JsonObject *remember(const struct addition *addition, GError **error)
 {
-    const struct request *request = addition->request;
-    if (!request_api(request) || !state_store_add(request_api(request)->state, request_who(request),
-                                                  addition->name, addition->path, error))
+    struct api *api = request_api(addition->request);
+    if (!api || !state_store_add(api->state, request_who(addition->request), addition->name,
+                                 addition->path, error))
         return NULL;
-    struct state_store *store = state_store_get(request_api(request)->state, addition->name, error);
-    JsonObject *object = store ? store_to_json(store) : NULL;
-    state_store_free(store);
-    return object;
+    inventory_stores_changed(api->inventory);
+    JsonObject *answer = show_store(api, addition->name, error);
+    if (answer)
+        json_object_remove_member(answer, "error"); /* that the inventory has not seen it yet */
+    return answer;
 }
 
 static void on_made(G_GNUC_UNUSED GObject *source, GAsyncResult *result, gpointer data)
@@ -196,8 +147,9 @@ static JsonObject *add_store(struct request *request, GError **error)
 
 static JsonObject *remove_store(struct request *request, GError **error)
 {
-    state_store_remove(request_api(request)->state, request_who(request),
-                       request_parameter(request, 0), error);
+    struct api *api = request_api(request);
+    if (state_store_remove(api->state, request_who(request), request_parameter(request, 0), error))
+        inventory_stores_changed(api->inventory);
     return NULL;
 }
 

@@ -176,6 +176,7 @@ static gboolean daemon_start(struct daemon *daemon, GError **error)
     g_message("landfalld %s, state in %s", LANDFALL_VERSION, options->state_dir);
     const struct api_options api = {.state = daemon->state,
                                     .hub = daemon->hub,
+                                    .inventory = daemon->inventory,
                                     .state_dir = options->state_dir,
                                     .runtime_dir = options->runtime_dir,
                                     .listen = options->listen};

@@ -85,6 +85,11 @@ void inventory_reload(struct inventory *inventory)
     read_setting(settings->state, "guest_deadline_s", &settings->guest_deadline_s);
 }
 
+void inventory_stores_changed(struct inventory *inventory)
+{
+    store_looks_begin(inventory->stores);
+}
+
 struct inventory *inventory_new(struct state *state, struct event_hub *hub, const char *runtime_dir,
                                 GError **error)
 {

@@ -28,6 +28,9 @@ void inventory_reload(struct inventory *inventory);
 /* The host was added, removed, or got another URI or secret: connects anew, or lets go. */
 void inventory_host_changed(struct inventory *inventory, const char *host);
 
+/* A store was added or removed: looks at them now. */
+void inventory_stores_changed(struct inventory *inventory);
+
 /* Looks at the host now: connects at once if it was lost, reads all machines otherwise. FALSE:
  * there is no such host. The answer comes as events. */
 gboolean inventory_refresh(struct inventory *inventory, const char *host);
