@@ -33,7 +33,8 @@ DEBIAN_test := perl jq strace rsync util-linux procps iproute2 openssh-client dr
                netcat-openbsd gnutls-bin e2fsprogs xfsprogs sqlite3 systemd libnbd-bin nbdkit \
                qemu-utils qemu-system-x86 libvirt-clients libvirt-daemon libvirt-daemon-system \
                libvirt-daemon-driver-qemu busybox-static cpio kmod linux-image-cloud-amd64 \
-               qemu-guest-agent
+               qemu-guest-agent \
+                curl openssl python3 python3-jsonschema python3-prometheus-client
 DEBIAN_lint := clang-format clang-tidy cppcheck shellcheck valgrind clang libclang-rt-14-dev
 DEBIAN_bench := virtnbdbackup gnuplot-nox
 DEBIAN_PACKAGES := $(DEBIAN_build) $(DEBIAN_test) $(DEBIAN_lint) $(DEBIAN_bench)
