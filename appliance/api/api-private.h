@@ -9,6 +9,7 @@ struct api {
     struct state *state; /* borrowed, as are the others */
     struct event_hub *hub;
     struct inventory *inventory;
+    struct scheduler *scheduler;
     char *socket_path;      /* set once */
     struct listener *local; /* the unix socket */
     struct listener *https; /* or NULL */

@@ -51,6 +51,7 @@ struct api *api_new(const struct api_options *options, GError **error)
     api->state = options->state;
     api->hub = options->hub;
     api->inventory = options->inventory;
+    api->scheduler = options->scheduler;
     api->metrics = metrics_new(options->hub);
     api->socket_path = g_build_filename(options->runtime_dir, "landfalld.sock", NULL);
     if (serve_socket(api, error) && serve_https(api, options, error))

@@ -7,6 +7,8 @@
 #include "appliance/api/metrics.h"
 #include "appliance/api/request.h"
 #include "appliance/inventory/inventory.h"
+#include "appliance/jobs/scheduler.h"
+#include "appliance/state/alerts.h"
 #include "appliance/state/hosts.h"
 #include "appliance/state/machines.h"
 #include "appliance/state/replications.h"
@@ -109,6 +111,37 @@ static gboolean append_stores(GString *text, struct api *api, GError **error)
     return TRUE;
 }
 
+static void append_scheduler(GString *text, const struct scheduler *scheduler)
+{
+    struct scheduler_figures figures;
+    scheduler_get_figures(scheduler, &figures);
+    metrics_append_head(text, "landfall_jobs_running", "gauge",
+                        "Jobs that run, each a child process.");
+    metrics_append_sample(text, "landfall_jobs_running", NULL, figures.running);
+    metrics_append_head(text, "landfall_jobs_waiting", "gauge", "Jobs that are due and wait.");
+    metrics_append_sample(text, "landfall_jobs_waiting", NULL, figures.waiting);
+    metrics_append_head(text, "landfall_scheduler_late_seconds", "gauge",
+                        "By how much the latest start of the last hour was later than due.");
+    metrics_append_sample(text, "landfall_scheduler_late_seconds", NULL,
+                          (double)figures.late_us / G_USEC_PER_SEC);
+}
+
+static gboolean append_alerts(GString *text, struct state *state, GError **error)
+{
+    g_autoptr(GPtrArray) alerts = state_alert_list(state, error);
+    if (!alerts)
+        return FALSE;
+    metrics_append_head(text, "landfall_alert", "gauge", "1 while the alert is raised.");
+    for (guint i = 0; i < alerts->len; i++) {
+        const struct state_alert *alert = alerts->pdata[i];
+        const char *const labels[] = {"kind",     alert->kind,     "object", alert->object,
+                                      "severity", alert->severity, NULL};
+        metrics_append_sample(text, "landfall_alert", labels,
+                              g_str_equal(alert->state, STATE_ALERT_RAISED));
+    }
+    return TRUE;
+}
+
 static JsonObject *get_metrics(struct request *request, GError **error)
 {
     struct api *api = request_api(request);
@@ -119,8 +152,9 @@ static JsonObject *get_metrics(struct request *request, GError **error)
     metrics_append(api->metrics, text);
     metrics_append_head(text, "landfall_event_streams", "gauge", "Clients that read events.");
     metrics_append_sample(text, "landfall_event_streams", NULL, api->streams.length);
+    append_scheduler(text, api->scheduler);
     if (append_hosts(text, api->state, error) && append_machines(text, api->state, error) &&
-        append_stores(text, api, error))
+        append_stores(text, api, error) && append_alerts(text, api->state, error))
         request_answer_text(request, "text/plain; version=0.0.4; charset=utf-8", text->str);
     return NULL;
 }

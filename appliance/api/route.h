@@ -31,8 +31,8 @@ struct route {
 
 /* Each ends with a row without a method. */
 extern const struct route routes_accounts[], routes_events[], routes_health[], routes_hosts[],
-    routes_machines[], routes_metrics[], routes_openapi[], routes_recovery_points[],
-    routes_session[], routes_settings[], routes_stores[];
+    routes_jobs[], routes_machines[], routes_metrics[], routes_openapi[], routes_recovery_points[],
+    routes_replications[], routes_session[], routes_settings[], routes_stores[];
 
 /* All of the tables; ends with NULL. */
 extern const struct route *const route_tables[];

@@ -7,6 +7,7 @@
 #include "appliance/api/api-private.h"
 #include "appliance/api/request.h"
 #include "appliance/inventory/inventory.h"
+#include "appliance/jobs/scheduler.h"
 #include "appliance/state/audit.h"
 #include "base/json.h"
 
@@ -17,10 +18,16 @@ static JsonObject *get_settings(struct request *request, GError **error)
     return state_setting_list(request_api(request)->state, error);
 }
 
+/* What the scheduler cannot work with, such as windows that are none, is not kept either. */
 static JsonObject *change_settings(struct request *request, GError **error)
 {
     struct api *api = request_api(request);
-    if (!state_setting_change(api->state, request_who(request), request_body(request), error))
+    if (!state_begin(api->state, error))
+        return NULL;
+    gboolean ok =
+        state_setting_change(api->state, request_who(request), request_body(request), error) &&
+        scheduler_reload(api->scheduler, error);
+    if (!state_end(api->state, ok, error))
         return NULL;
     inventory_reload(api->inventory);
     return state_setting_list(api->state, error);

@@ -177,6 +177,7 @@ static gboolean daemon_start(struct daemon *daemon, GError **error)
     const struct api_options api = {.state = daemon->state,
                                     .hub = daemon->hub,
                                     .inventory = daemon->inventory,
+                                    .scheduler = daemon->scheduler,
                                     .state_dir = options->state_dir,
                                     .runtime_dir = options->runtime_dir,
                                     .listen = options->listen};

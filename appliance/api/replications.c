@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* /machines/{id}/replication and what is done with it. The scheduler does all
+ * of it. */
+
+#include "appliance/api/api-private.h"
+#include "appliance/api/request.h"
+#include "appliance/jobs/replication-json.h"
+#include "appliance/jobs/scheduler.h"
+#include "appliance/state/machines.h"
+#include "base/json.h"
+
+#define SETTINGS                                                                                   \
+    "store interval_s retain exclude_disks bandwidth blackout consistency "                        \
+    "priority"
+
+static JsonObject *job_answer(struct request *request, gint64 job)
+{
+    JsonObject *answer = json_object_new();
+    json_object_set_int_member(answer, "job", job);
+    request_set_status(request, 202);
+    return answer;
+}
+
+static JsonObject *show(struct request *request, gint64 machine, GError **error)
+{
+    struct state_replication *replication =
+        state_replication_get(request_api(request)->state, machine, error);
+    JsonObject *answer = replication ? replication_to_json(replication) : NULL;
+    state_replication_free(replication);
+    return answer;
+}
+
+static gboolean is_there(struct request *request, gint64 id, GError **error)
+{
+    struct state_machine *machine = state_machine_get(request_api(request)->state, id, error);
+    gboolean there = machine != NULL;
+    state_machine_free(machine);
+    return there;
+}
+
+static JsonObject *replicate(struct request *request, GError **error)
+{
+    gint64 machine, job;
+    if (!request_id(request, 0, &machine, error) || !is_there(request, machine, error) ||
+        !scheduler_replicate(request_api(request)->scheduler, request_who(request), machine,
+                             request_body(request), &job, error))
+        return NULL;
+    return job_answer(request, job);
+}
+
+static JsonObject *change(struct request *request, GError **error)
+{
+    gint64 machine;
+    if (!request_id(request, 0, &machine, error) ||
+        !scheduler_change(request_api(request)->scheduler, request_who(request), machine,
+                          request_body(request), error))
+        return NULL;
+    return show(request, machine, error);
+}
+
+static JsonObject *stop(struct request *request, GError **error)
+{
+    gint64 machine, job;
+    gboolean keep_replica = TRUE;
+    if (!request_id(request, 0, &machine, error) ||
+        !request_query_boolean(request, "keep_replica", &keep_replica, error) ||
+        !scheduler_stop(request_api(request)->scheduler, request_who(request), machine,
+                        keep_replica, &job, error))
+        return NULL;
+    return job_answer(request, job);
+}
+
+static JsonObject *sync_now(struct request *request, GError **error)
+{
+    gint64 machine, job;
+    if (!request_id(request, 0, &machine, error) ||
+        !scheduler_sync(request_api(request)->scheduler, request_who(request), machine, &job,
+                        error))
+        return NULL;
+    return job_answer(request, job);
+}
+
+static JsonObject *pause_cycles(struct request *request, GError **error)
+{
+    gint64 machine;
+    if (!request_id(request, 0, &machine, error) ||
+        !scheduler_pause(request_api(request)->scheduler, request_who(request), machine, error))
+        return NULL;
+    return show(request, machine, error);
+}
+
+static JsonObject *resume_cycles(struct request *request, GError **error)
+{
+    gint64 machine;
+    if (!request_id(request, 0, &machine, error) ||
+        !scheduler_resume(request_api(request)->scheduler, request_who(request), machine, error))
+        return NULL;
+    return show(request, machine, error);
+}
+
+static JsonObject *verify(struct request *request, GError **error)
+{
+    gint64 machine, job;
+    guint64 number = 0;
+    if (!request_id(request, 0, &machine, error) ||
+        !json_optional_uint(request_body(request), "recovery_point", LANDFALL_ERROR_CONFIG, &number,
+                            error) ||
+        !scheduler_verify(request_api(request)->scheduler, request_who(request), machine,
+                          (gint64)number, &job, error))
+        return NULL;
+    return job_answer(request, job);
+}
+
+const struct route routes_replications[] = {
+    {"PUT", "/api/v1/machines/{id}/replication", ROLE_OPERATOR, NULL, SETTINGS, replicate},
+    {"PATCH", "/api/v1/machines/{id}/replication", ROLE_OPERATOR, NULL, SETTINGS, change},
+    {"DELETE", "/api/v1/machines/{id}/replication", ROLE_OPERATOR, "keep_replica", NULL, stop},
+    {"POST", "/api/v1/machines/{id}/sync", ROLE_OPERATOR, NULL, NULL, sync_now},
+    {"POST", "/api/v1/machines/{id}/pause", ROLE_OPERATOR, NULL, NULL, pause_cycles},
+    {"POST", "/api/v1/machines/{id}/resume", ROLE_OPERATOR, NULL, NULL, resume_cycles},
+    {"POST", "/api/v1/machines/{id}/verify", ROLE_OPERATOR, NULL, "recovery_point", verify},
+    {NULL},
+};
