@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PROGRAM "landfall"
@@ -255,6 +256,7 @@ static void prepare(gpointer data)
 {
     pid_t parent = *(const pid_t *)data;
     setpgid(0, 0);
+    umask(022); /* files of a store are the same whoever writes them; the daemon's own are closed */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         kill(getpid(), SIGKILL);

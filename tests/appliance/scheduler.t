@@ -52,6 +52,7 @@ ok "a change is in the next recovery point" wait_for 10 \
         AND json_extract(result, '\$.disks[0].changed_blocks') = 1 \
         AND json_extract(result, '\$.disks[0].mode') = 'bitmap'" 1
 like "events are kept with the job" "$(state "SELECT event FROM job_event WHERE job = 1")" '"event":"snapshot"'
+is "its store is like one that a person made" "$(find "$daemon_store" -name base.raw -printf '%m\n' | sort -u)" 640
 daemon_stop
 is "J9: SIGTERM leaves no job running" "$(state "SELECT count(*) FROM job WHERE state = 'running'")" 0
 is "J1: the next cycle is due an interval after the start of the last" \
