@@ -10,6 +10,7 @@
 #include "appliance/events/event-hub.h"
 #include "appliance/inventory/inventory.h"
 #include "appliance/jobs/scheduler.h"
+#include "appliance/state/settings.h"
 #include "appliance/state/state.h"
 #include "base/error.h"
 
@@ -28,6 +29,9 @@
 #define EXIT_USAGE 2
 
 #define CREDENTIAL "landfall-key"
+
+/* How long the end may take after jobs were cancelled: they thaw, clean up on hosts, let go. */
+#define CANCEL_S 120
 
 struct options {
     char *state_dir;
@@ -129,6 +133,15 @@ static void on_drained(void *data)
     g_main_loop_quit(daemon->loop);
 }
 
+/* The service manager's own deadline does not know how long jobs may go on. */
+static void say_stopping(const struct daemon *daemon)
+{
+    gint64 drain_s = 0;
+    state_setting_int(daemon->state, "drain_s", &drain_s, NULL);
+    sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" G_GINT64_FORMAT,
+               (drain_s + CANCEL_S) * G_USEC_PER_SEC);
+}
+
 /* Jobs get the time to end; a second signal does not wait for them, and they end by themselves. */
 static gboolean on_end_signal(gpointer data)
 {
@@ -138,7 +151,7 @@ static gboolean on_end_signal(gpointer data)
         return G_SOURCE_CONTINUE;
     }
     daemon->ending = TRUE;
-    sd_notify(0, "STOPPING=1");
+    say_stopping(daemon);
     scheduler_drain(daemon->scheduler, on_drained, daemon);
     return G_SOURCE_CONTINUE;
 }

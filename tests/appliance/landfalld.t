@@ -147,4 +147,5 @@ ok "A16: but again afterwards" wait_for 5 fed_again
 KIT_PID=$service
 ends TERM
 ok "and says that it ends" wait_for 5 grep -qx STOPPING=1 "$heard"
+is "and how long that may take: jobs, and their clean-up" "$(sed -n 's/^EXTEND_TIMEOUT_USEC=//p' "$heard")" 140000000
 done_testing
