@@ -56,7 +56,8 @@ LIBS_all := $(shell pkg-config --libs $(PKG_ALL))
 endif
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
-            -Wundef -Wwrite-strings -Wno-missing-field-initializers $(if $(DEVELOPER),-Werror)
+            -Wundef -Wwrite-strings -Wno-missing-field-initializers \
+            -Werror=incompatible-pointer-types -Werror=int-conversion $(if $(DEVELOPER),-Werror)
 CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLANDFALL_VERSION='"$(VERSION)"' \
             -DGLIB_VERSION_MIN_REQUIRED=GLIB_VERSION_2_74 -DG_LOG_USE_STRUCTURED \
             -DG_LOG_DOMAIN='"landfall"' -I. $(PKG_CFLAGS)

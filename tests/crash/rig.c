@@ -109,11 +109,13 @@ static void on_plan(void *data, const char *disk, enum scan_mode mode, guint64 c
         g_atomic_int_set(&watch->cancelled, 1);
 }
 
-static void on_source_done(void *data)
+static gboolean on_source_done(void *data, GError **error)
 {
     struct watch *watch = data;
+    (void)error;
     if (watch->options->cancel == CANCEL_AT_SOURCE_DONE)
         g_atomic_int_set(&watch->cancelled, 1);
+    return TRUE;
 }
 
 static void on_committed(void *data, const struct manifest *manifest)
