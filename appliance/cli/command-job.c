@@ -10,10 +10,26 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What a job was doing when it ended is of no use in a list. */
+static gboolean runs(JsonObject *row)
+{
+    return g_strcmp0(listing_string(row, "state"), "running") == 0;
+}
+
+static char *cell_step(JsonObject *row, const char *path)
+{
+    return runs(row) ? listing_cell_text(row, path) : NULL;
+}
+
+static char *cell_rate(JsonObject *row, const char *path)
+{
+    return runs(row) ? listing_cell_rate(row, path) : NULL;
+}
+
 static char *cell_percent(JsonObject *row, const char *path)
 {
     gint64 total = listing_int(row, "total_bytes");
-    if (total <= 0)
+    if (total <= 0 || !runs(row))
         return NULL;
     return g_strdup_printf("%d %%", (int)((double)listing_int(row, path) * 100 / (double)total));
 }
@@ -23,9 +39,9 @@ static const struct listing_column job_columns[] = {
     {"kind", "kind", listing_cell_text, FALSE},
     {"machine", "machine_name", listing_cell_text, FALSE},
     {"state", "state", listing_cell_text, FALSE},
-    {"step", "step", listing_cell_text, FALSE},
+    {"step", "step", cell_step, FALSE},
     {"progress", "done_bytes", cell_percent, TRUE},
-    {"rate", "rate", listing_cell_rate, TRUE},
+    {"rate", "rate", cell_rate, TRUE},
     {"left", "left_s", listing_cell_seconds, TRUE},
     {"started", "started_at", listing_cell_time, FALSE},
     {"took", "took_ms", listing_cell_ms, TRUE},
@@ -38,11 +54,11 @@ static const struct listing_column job_details[] = {
     {"kind", "kind", listing_cell_text, FALSE},
     {"machine", "machine_name", listing_cell_text, FALSE},
     {"state", "state", listing_cell_text, FALSE},
-    {"step", "step", listing_cell_text, FALSE},
+    {"step", "step", cell_step, FALSE},
     {"progress", "done_bytes", cell_percent, FALSE},
     {"done", "done_bytes", listing_cell_bytes, FALSE},
     {"of", "total_bytes", listing_cell_bytes, FALSE},
-    {"rate", "rate", listing_cell_rate, FALSE},
+    {"rate", "rate", cell_rate, FALSE},
     {"left", "left_s", listing_cell_seconds, FALSE},
     {"by", "who", listing_cell_text, FALSE},
     {"attempt", "attempt", listing_cell_text, FALSE},
@@ -115,7 +131,8 @@ static char *job_path(struct daemon *daemon, const char *after, GError **error)
 static gboolean show(struct daemon *daemon, GError **error)
 {
     g_autofree char *path = job_path(daemon, "", error);
-    return path && daemon_show(daemon, path, job_details, error);
+    return path && daemon_show(daemon, path, job_details, error) &&
+           (daemon->as_json || follow_warnings(daemon, daemon->arguments[0], error));
 }
 
 int command_job_show(int argc, char **argv)

@@ -165,8 +165,9 @@ static gboolean readiness(struct daemon *daemon, GError **error)
     if (!answer || !json_member_array(answer, "checks", LANDFALL_ERROR_SOURCE, &checks, error) ||
         !json_optional_boolean(answer, "ready", LANDFALL_ERROR_SOURCE, &ready, error))
         return FALSE;
-    if (!daemon_printed(daemon, answer))
-        listing_print(checks, check_columns);
+    if (daemon_printed(daemon, answer))
+        return ready;
+    listing_print(checks, check_columns);
     if (!ready)
         landfall_error_set(error, LANDFALL_ERROR_UNSUPPORTED, "settle what is marked above",
                            "machine %s is not ready to be replicated", daemon->arguments[0]);

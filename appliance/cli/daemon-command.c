@@ -40,6 +40,8 @@ int daemon_command_run(int argc, char **argv, const struct daemon_command *comma
     daemon.client = connection_open(&error);
     gboolean ok = daemon.client && command->work(&daemon, &error);
     client_free(daemon.client);
+    if (!ok && !error)
+        return EXIT_FAILED; /* the answer has said all */
     return ok ? EXIT_OK : command_failed(error, daemon.as_json);
 }
 

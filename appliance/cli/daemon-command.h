@@ -22,6 +22,8 @@ struct daemon_command {
     const char *parameters;      /* "NAME URI - add a host", for --help */
     int minimum, maximum;        /* of arguments */
     void *options;
+
+    /* FALSE without an error: failed, and what was printed tells why. */
     gboolean (*work)(struct daemon *daemon, GError **error);
 };
 

@@ -14,7 +14,7 @@ struct follower {
     const char *job;
     char *path; /* of the job */
     struct progress *progress;
-    char *step;       /* shown last */
+    gboolean introduced;
     JsonObject *last; /* the job once it has ended */
     GError *error;    /* asking for the job failed */
 };
@@ -25,23 +25,24 @@ static gboolean has_ended(JsonObject *job)
     return state && strcmp(state, "queued") != 0 && strcmp(state, "running") != 0;
 }
 
+/* First what it is; then, while it counts bytes, a bar. */
 static void show_progress(struct follower *follower, JsonObject *job)
 {
     const char *step = listing_string(job, "step");
-    const char *label = step ? step : listing_string(job, "state");
     gint64 total = listing_int(job, "total_bytes");
-    if (follower->daemon->as_json || !label)
+    if (follower->daemon->as_json || has_ended(job))
         return;
-    if (g_strcmp0(label, follower->step) != 0) {
-        progress_finish(follower->progress);
-        printf("job %s: %s\n", follower->job, label);
+    if (!follower->introduced) {
+        gboolean waits = g_strcmp0(listing_string(job, "state"), "queued") == 0;
+        g_autofree char *machine = listing_cell_text(job, "machine_name");
+        printf("job %s: %s of %s%s\n", follower->job, listing_string(job, "kind"),
+               machine ? machine : "a machine", waits ? ", waits for its turn" : "");
         fflush(stdout);
-        g_free(follower->step);
-        follower->step = g_strdup(label);
+        follower->introduced = TRUE;
     }
     if (total > 0)
-        progress_update(follower->progress, label, (guint64)listing_int(job, "done_bytes"),
-                        (guint64)total);
+        progress_update(follower->progress, step ? step : "working",
+                        (guint64)listing_int(job, "done_bytes"), (guint64)total);
 }
 
 /* Asks for the job as it is now; FALSE when there is nothing more to wait for. */
@@ -88,12 +89,21 @@ static gboolean go_on(void *data)
 /* --- the end ------------------------------------------------------------------------------------
  */
 
+static const struct listing_column proof_columns[] = {
+    {"disk", "name", listing_cell_text, FALSE},
+    {"proven", "proven", listing_cell_text, FALSE},
+    {"read", "read_bytes", listing_cell_bytes, TRUE},
+    {"root hash", "root_hash", listing_cell_text, FALSE},
+    {NULL},
+};
+
 static const struct listing_column disk_columns[] = {
     {"disk", "name", listing_cell_text, FALSE},
     {"mode", "mode", listing_cell_text, FALSE},
     {"candidates", "candidate_bytes", listing_cell_bytes, TRUE},
     {"read", "read_bytes", listing_cell_bytes, TRUE},
     {"sent", "sent_bytes", listing_cell_bytes, TRUE},
+    {"demotion", "demotion_cause", listing_cell_text, FALSE},
     {"root hash", "root_hash", listing_cell_text, FALSE},
     {NULL},
 };
@@ -103,14 +113,36 @@ static void print_result(const struct follower *follower)
     JsonNode *disks = listing_node(follower->last, "result.disks");
     g_autofree char *number = listing_cell_text(follower->last, "result.number");
     g_autofree char *took = listing_cell_ms(follower->last, "took_ms");
+    gboolean proof = g_strcmp0(listing_string(follower->last, "kind"), "verify") == 0;
     if (disks && JSON_NODE_HOLDS_ARRAY(disks))
-        listing_print(json_node_get_array(disks), disk_columns);
+        listing_print(json_node_get_array(disks), proof ? proof_columns : disk_columns);
     printf("job %s is done", follower->job);
     if (number)
         printf(": recovery point %s", number);
     if (took)
         printf(", in %s", took);
     printf("\n");
+}
+
+gboolean follow_warnings(struct daemon *daemon, const char *job, GError **error)
+{
+    JsonArray *items = NULL;
+    g_autofree char *path = daemon_path("/jobs/", job, "/events");
+    g_autoptr(JsonObject) answer = client_call(daemon->client, "GET", path, NULL, error);
+    if (!answer || !json_member_array(answer, "items", LANDFALL_ERROR_SOURCE, &items, error))
+        return FALSE;
+    for (guint i = 0; i < json_array_get_length(items); i++) {
+        JsonObject *event;
+        if (!json_element_object(items, i, "items", LANDFALL_ERROR_SOURCE, &event, error))
+            return FALSE;
+        if (g_strcmp0(listing_string(event, "event"), "warning") != 0)
+            continue;
+        g_autofree char *disk = listing_cell_text(event, "disk");
+        g_autofree char *message = listing_cell_text(event, "message");
+        fprintf(stderr, "warning: %s%s%s\n", disk ? disk : "", disk ? ": " : "",
+                message ? message : "");
+    }
+    return TRUE;
 }
 
 static gboolean judge(const struct follower *follower, GError **error)
@@ -121,6 +153,8 @@ static gboolean judge(const struct follower *follower, GError **error)
     if (follower->daemon->as_json) {
         g_autofree char *line = json_object_to_text(follower->last, FALSE);
         printf("%s\n", line);
+    } else if (!follow_warnings(follower->daemon, follower->job, error)) {
+        return FALSE;
     }
     if (g_strcmp0(state, "done") == 0) {
         if (!follower->daemon->as_json)
@@ -167,7 +201,6 @@ gboolean follow_job(struct daemon *daemon, const char *job, GError **error)
                                    "job %s is not followed any more: ", job);
     }
     g_free(follower.path);
-    g_free(follower.step);
     g_clear_pointer(&follower.last, json_object_unref);
     return ok;
 }

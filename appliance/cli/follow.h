@@ -10,6 +10,9 @@
  * not want to look any longer, which leaves the job running. */
 gboolean follow_job(struct daemon *daemon, const char *job, GError **error);
 
+/* What a job warned of, on standard error. */
+gboolean follow_warnings(struct daemon *daemon, const char *job, GError **error);
+
 /* After a job was started: follows it when asked to, else says what it is and how to. */
 gboolean follow_started(struct daemon *daemon, JsonObject *answer, gboolean follow,
                         const char *what, GError **error);
