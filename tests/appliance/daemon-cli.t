@@ -156,6 +156,41 @@ id=$(landfall token list --json | jq '.items[] | select(.name == "reader").id')
 status "a token goes" 0 "token $id is removed" landfall token remove "$id"
 status "a removed token" 2 'hint: .*token' "${over[@]}" host list --token-file "$KIT_TMP/reader.token"
 
+# --- machines: libvirt's test driver has one called test, now on two hosts ------------------------
+
+machines_are() {
+    [ "$(landfall machine list --json | jq '.items | length')" = "$1" ]
+}
+ok "both are found" wait_for 20 machines_are 2
+like "the machines" "$(landfall machine list)" 'name +host +power +state.*test +t +running +discovered.*test +u '
+json "the machines of one host" '.items[].host' u landfall machine list --host u
+status "a name that two have" 2 "'test' may be any of 2 machines.*hint: which one: t/test, u/test\?" landfall machine show test
+status "with its host" 0 'host +u' landfall machine show u/test
+json "the same" '[.name, .host] | join(" ")' 'test u' landfall machine show u/test
+status "no such machine" 2 "no machine 'nobody'.*hint: landfall machine list" landfall machine show nobody
+status "a name that needs care" 2 "no machine 'a&host=t/\?#%'" landfall machine show 'a&host=t/?#%'
+status "a machine that cannot be replicated" 1 'blocked.*not ready' landfall machine readiness u/test
+json "why not" .ready false landfall machine readiness u/test
+status "look again" 0 'host u is being looked at' landfall host refresh u
+for verb in sync pause resume stop verify; do
+    status "$verb what is not replicated" 2 'hint: .*landfall replicate' landfall $verb u/test
+done
+status "settings of what is not replicated" 2 'hint: .*landfall replicate' landfall settings u/test --retain 3
+status "replicate into no store" 2 "no store 'nowhere'" landfall replicate u/test --store nowhere
+status "no recovery points" 0 '^no\. +created' landfall recovery-point list u/test
+for list in "job list" "alert list" "recovery-point list u/test" "token list" "account list"; do
+    # shellcheck disable=SC2086  # words
+    json "$list" '.items | type' array landfall $list
+    # shellcheck disable=SC2086
+    status "$list, for people" 0 '^[a-z.]+ +[a-z]' landfall $list
+done
+status "no such job" 2 'no job 4711' landfall job show 4711
+status "no such job to follow" 2 'no job 4711' landfall job follow 4711
+status "no such job to cancel" 2 'no job 4711' landfall job cancel 4711
+status "jobs of a state that is none" 2 . landfall job list --state flying
+status "a host goes" 0 'host u is removed' landfall host remove u
+ok "and its machine" wait_for 20 machines_are 1
+
 # --- another user, and the end ------------------------------------------------------------------
 
 status "another user" 2 'you may not use.*hint: run this as root' \
