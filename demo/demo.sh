@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The demo: replicates a real machine with two disks while it writes, shows what an operator would
-# see, proves every recovery point by several independent means, and ends with a table. It runs on a
+# The demo: a daemon replicates a real machine with two disks while it writes. It shows what an operator
+# would see, proves every recovery point by several independent means, and ends with a table. It runs on a
 # private libvirt; nothing of it is left when it ends. Exits with 1 if anything could not be proven.
 
 [ "$(id -u)" -eq 0 ] || {
@@ -13,6 +13,8 @@
 export KIT_NO_SKIP=1
 # shellcheck source=tests/kit/guest.sh
 . "$(dirname "$0")/../tests/kit/guest.sh"
+# shellcheck source=tests/appliance/landfalld.sh
+. "$(dirname "$0")/../tests/appliance/landfalld.sh"
 no_tests
 
 machine=demo
@@ -75,17 +77,19 @@ make_disk() {
 
 # --- cycles -------------------------------------------------------------------------------------
 
-# one_cycle N: what the guest has acknowledged before and after bounds what the recovery point holds.
+# one_cycle N COMMAND…: what the guest has acknowledged before and after bounds what the recovery point
+# holds.
 one_cycle() {
-    local started
-    acked_before[$1]=$(guest_acked $machine)
+    local number=$1 started
+    shift
+    acked_before[number]=$(guest_acked $machine)
     started=$(kit_now)
-    if ! show landfall cycle --host qemu:///system --machine $machine --store store; then
+    if ! show "$@"; then
         printf '%sThe cycle failed.%s\n' "$red" "$plain"
         exit 1
     fi
-    cycle_ms[$1]=$((($(kit_now) - started) / 1000))
-    acked_after[$1]=$(guest_acked $machine)
+    cycle_ms[number]=$((($(kit_now) - started) / 1000))
+    acked_after[number]=$(guest_acked $machine)
 }
 
 # --- proofs -------------------------------------------------------------------------------------
@@ -177,22 +181,36 @@ in turn, 50 a second, with zeros and discards in between, and says on its consol
 disk. vda is qcow2, whose dirty bitmaps QEMU keeps; vdb is raw, which can have none.
 END
 
+title "A daemon"
+landfalld_start landfalld
+export LANDFALL_SOCKET=$KIT_TMP/landfalld-run/landfalld.sock
+show landfall host add here qemu:///system
+show landfall store add main store
+wait_for 20 bash -c "landfall machine show $machine >/dev/null"
+show landfall machine list
+show landfall machine readiness $machine
+
 title "The first cycle: all data"
-one_cycle 1
+one_cycle 1 landfall replicate $machine --store main --interval 1h --follow
 
 title "$delta_cycles delta cycles, while it writes"
 for ((number = 2; number <= delta_cycles + 1; number++)); do
     guest_wait_more_acked $machine 30 75
-    one_cycle $number
+    one_cycle $number landfall sync $machine --follow
 done
 
 title "Once more, with the machine off"
 show virsh -q shutdown $machine
 wait_for 30 guest_is_off $machine
 show virsh -q domstate $machine
-one_cycle $((delta_cycles + 2))
+one_cycle $((delta_cycles + 2)) landfall sync $machine --follow
 
-title "What the store holds"
+title "What the daemon knows"
+show landfall machine list
+show landfall recovery-point list $machine
+show landfall job list
+
+title "What the store holds, without the daemon"
 show landfall store list store
 show landfall store list store $machine
 points=$(landfall store list store $machine --json | jq '.recovery_points | length')
@@ -211,6 +229,12 @@ printf '\nthe guest and its host\n'
 prove "no write of the guest failed" bash -c "! grep -a '^error' $machine.console"
 prove "one checkpoint is left on the host, and no scratch file" bash -c "
     [ \"\$(virsh checkpoint-list $machine --name | grep -c landfall-)\" = 1 ] && ! compgen -G '*landfall-*.qcow2'"
+
+title "The end of the replication"
+show landfall stop $machine --follow || failures=$((failures + 1))
+prove "no checkpoint is left on the host" bash -c "! virsh checkpoint-list $machine --name | grep -q landfall-"
+prove "the recovery points are still there" bash -c "
+    [ \"\$(landfall store list store $machine --json | jq '.recovery_points | length')\" = $points ]"
 
 title "Without Landfall: the last recovery point, by stock QEMU"
 last=store/$uuid/disks/vda/$(layer_of $((delta_cycles + 2)) vda)
