@@ -6,48 +6,39 @@
 
 # shellcheck source=tests/kit/libvirtd.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../kit/libvirtd.sh"
-requires jq qemu-img qemu-io
+# shellcheck source=tests/appliance/landfalld.sh
+. "$(dirname "${BASH_SOURCE[0]}")/landfalld.sh"
+requires jq qemu-img sqlite3
 
-export PATH="$KIT_BUILD/tests/appliance:$PATH"
-state_dir=$KIT_TMP/state
 daemon_store=$KIT_TMP/store
+export LANDFALL_SOCKET=$KIT_TMP/d-run/landfalld.sock
 
 # --- the daemon ---------------------------------------------------------------------------------
-
-daemon_is_ready() {
-    grep -q '^landfalld: ready' "$KIT_LOG" || process_is_gone "$daemon_pid"
-}
 
 daemon_show_log() {
     ! kit_is_failing || [ ! -s "$1" ] || { diag "--- the end of landfalld's log" && tail -n 20 "$1" | diag; }
 }
 
+# daemon_start: (again). The first time it gets this host and a store, and may be asked for a cycle a
+# second.
 daemon_start() {
-    start_background landfalld --state-dir "$state_dir" --runtime-dir "$KIT_TMP/run" --listen 0
-    daemon_pid=$KIT_PID
-    cleanup_fn daemon_show_log "$KIT_LOG"
-    wait_for 20 daemon_is_ready
-    ! process_is_gone "$daemon_pid" || { diag <"$KIT_LOG"; return 1; }
+    landfalld_start d
+    daemon_pid=$LANDFALLD_PID
+    cleanup_fn daemon_show_log "$LANDFALLD_LOG"
+    [ -d "$daemon_store" ] && return
+    mkdir "$daemon_store"
+    landfall host add local "$LIBVIRT_DEFAULT_URI" >/dev/null
+    landfall store add main "$daemon_store" >/dev/null
+    landfall setting set interval_min_s 1 >/dev/null
 }
 
 daemon_stop() {
     stop_process "$daemon_pid" TERM
 }
 
-daemon_kill() {
-    kill -s KILL "$daemon_pid" 2>/dev/null || true
-    { wait "$daemon_pid" || true; } 2>/dev/null
-}
-
-# --- its state ----------------------------------------------------------------------------------
-
-tool() {
-    state-tool "$state_dir" "$@"
-}
-
-# state SQL: its rows, a line each, columns by tab.
+# state SQL: the rows of its answer, a line each, columns by "|".
 state() {
-    state-tool "$state_dir" query "$1"
+    landfalld_sql d "$1"
 }
 
 # state_is SQL VALUE
@@ -55,12 +46,11 @@ state_is() {
     [ "$(state "$1")" = "$2" ]
 }
 
-# add_machine NAME JSON: what is on the host becomes a replicated machine; prints its number.
-add_machine() {
-    local id
-    id=$(tool machine local "$(virsh -q domuuid "$1" | tr -d '\n ')" "$1")
-    tool replicate "$id" "$2"
-    echo "$id"
+# replicate NAME OPTION…: prints the number of the machine, which its host has told of.
+replicate() {
+    wait_for 20 landfall machine show "$1" || return 1
+    landfall replicate "$1" --store main "${@:2}" >/dev/null
+    state "SELECT id FROM machine WHERE name = '$1'"
 }
 
 # --- machines -----------------------------------------------------------------------------------
@@ -103,7 +93,3 @@ left_of() {
     echo "checkpoints: $(virsh -q checkpoint-list "$1" --name | grep -c . || true)," \
         "$(virsh -q domjobinfo "$1" | grep 'Job type' | xargs)"
 }
-
-mkdir "$daemon_store"
-tool host local "$LIBVIRT_DEFAULT_URI"
-tool store main "$daemon_store"

@@ -10,12 +10,8 @@ else
     machines=20 interval=10 rounds=2
 fi
 
-tool setting "{\"interval_min_s\":1,\"cycles_max\":4,\"cycles_per_host_max\":4,\"first_copies_max\":4}"
 for number in $(seq $machines); do
     tiny_define "m$number" 1M
-done
-for number in $(seq $machines); do
-    add_machine "m$number" "{\"interval_s\":$interval,\"retain\":3}" >/dev/null
 done
 
 # The daemon's own time, that of its children, and theirs, in hundredths of a second.
@@ -27,6 +23,12 @@ daemon_ticks() {
 }
 
 daemon_start
+for setting in cycles_max cycles_per_host_max first_copies_max; do
+    landfall setting set $setting 4 >/dev/null
+done
+for number in $(seq $machines); do
+    replicate "m$number" --interval ${interval}s --retain 3 >/dev/null
+done
 ok "every machine has its first copy" wait_for $((interval * 2 + 60)) \
     state_is "SELECT count(*) FROM replication WHERE ever_committed = 1" $machines
 last=$(state "SELECT max(id) FROM job")

@@ -12,10 +12,11 @@ RANDOM=$seed
 machines=(k1 k2 k3)
 declare -A ids=()
 
-tool setting '{"interval_min_s":1,"cycles_max":3,"cycles_per_host_max":3}'
+daemon_start
+landfall setting set cycles_per_host_max 3 >/dev/null
 for name in "${machines[@]}"; do
     tiny_define "$name" 8M
-    ids[$name]=$(add_machine "$name" '{"interval_s":1,"retain":2}')
+    ids[$name]=$(replicate "$name" --interval 1s --retain 2)
 done
 
 # To the millisecond, where a program would take longer to start.
@@ -72,7 +73,6 @@ last_in_store() {
 }
 
 declare -A before=()
-daemon_start
 for number in $(seq "$kills"); do
     victims=(daemon daemon cycle replicate both all)
     victim=${victims[RANDOM % ${#victims[@]}]}
