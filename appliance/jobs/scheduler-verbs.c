@@ -186,11 +186,6 @@ gboolean scheduler_sync(struct scheduler *scheduler, const char *who, gint64 mac
     struct unit *unit = find_going(scheduler, machine, error);
     if (!unit)
         return FALSE;
-    if (unit->replication->paused) {
-        landfall_error_set(error, LANDFALL_ERROR_CONFLICT, "`landfall resume` it first",
-                           "the replication of machine %s is paused", unit->name);
-        return FALSE;
-    }
     const struct state_job *there = unit->next ? unit->next : unit->task ? unit->task->job : NULL;
     if (there && there->id) {
         *ret_job = there->id;

@@ -41,11 +41,11 @@ gboolean scheduler_replicate(struct scheduler *scheduler, const char *who, gint6
 gboolean scheduler_change(struct scheduler *scheduler, const char *who, gint64 machine,
                           JsonObject *changes, GError **error);
 
-/* A cycle now, also in a blackout; *ret_job may be one that waits or runs already. */
+/* A cycle now, also in a blackout or a pause; *ret_job may be one that waits or runs already. */
 gboolean scheduler_sync(struct scheduler *scheduler, const char *who, gint64 machine,
                         gint64 *ret_job, GError **error);
 
-/* No cycle begins any more, until resumed. One that runs goes on. */
+/* No cycle begins by itself any more, until resumed. One that runs goes on. */
 gboolean scheduler_pause(struct scheduler *scheduler, const char *who, gint64 machine,
                          GError **error);
 gboolean scheduler_resume(struct scheduler *scheduler, const char *who, gint64 machine,

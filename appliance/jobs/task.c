@@ -132,6 +132,7 @@ static void set_outcome(struct state_job *job, const char *state, JsonObject *re
     job->result = result ? json_object_ref(result) : NULL;
     job->error = error ? error_to_json(error) : NULL;
     job->rate = 0;
+    g_clear_pointer(&job->step, g_free);
 }
 
 /* An end that must come is tried again as the same job. */
@@ -151,7 +152,7 @@ static gboolean save_end(struct task *task, GError **error)
     struct state *state = task->scheduler->state;
     struct state_job *job = task->job;
     gboolean done = strcmp(job->state, STATE_JOB_DONE) == 0;
-    if (!task_save_events(task, error))
+    if (!task_save_events(task, error) || !state_job_set_progress(state, job, error))
         return FALSE;
     if (is_kind(task, STATE_JOB_CLEANUP) && !done)
         return save_again(task, error);
@@ -254,8 +255,11 @@ static void cycle_words(const struct task *task, GPtrArray *words)
         add_number(words, "--retain", replication->retain);
     for (guint i = 0; excluded && i < json_array_get_length(excluded); i++)
         add_option(words, "--exclude-disk", json_array_get_string_element(excluded, i));
-    if (replication->consistency)
-        add_option(words, "--consistency", replication->consistency);
+    /* Neither: frozen where there is an agent, and a warning where that fails. */
+    if (g_strcmp0(replication->consistency, "filesystem") == 0)
+        add_option(words, "--consistency", "filesystem");
+    if (g_strcmp0(replication->consistency, "crash") == 0)
+        g_ptr_array_add(words, g_strdup("--no-freeze"));
 }
 
 static gboolean parameter_is_true(const struct state_job *job, const char *name)

@@ -144,10 +144,9 @@ void unit_plan(struct unit *unit)
     if (unit->held || (unit->task && !unit->task->waiting))
         return;
     take_back(unit);
-    gboolean cycles = !replication->paused && strcmp(replication->state, "stopping") != 0;
-    if (unit->next && (cycles || strcmp(unit->next->kind, STATE_JOB_CYCLE) != 0))
+    if (unit->next)
         unit->task = asked_task(unit);
-    else if (!unit->next && cycles)
+    else if (!replication->paused && strcmp(replication->state, "stopping") != 0)
         unit->task = scheduled_task(unit);
     if (unit->task)
         task_wait(unit->task);
