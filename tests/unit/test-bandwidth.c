@@ -25,8 +25,8 @@ static void test_shares(void)
     /* 50,000 for the one that wants no more, and thirds of what is left for the others. */
     check(575000, some, rest);
     /* Enough for all limits: those without one take the rest. */
-    const guint64 ample[COUNT] = {525000, 50000, 525000, 900000};
-    check(2000000, some, ample);
+    const guint64 ample[COUNT] = {1525000, 50000, 1525000, 900000};
+    check(4000000, some, ample);
 }
 
 static void test_by_chance(void)
