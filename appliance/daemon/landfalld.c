@@ -62,7 +62,7 @@ static void options_clear(struct options *options)
     g_free(options->log_level);
 }
 
-static gboolean parse_options(struct options *options, int argc, char **argv, GError **error)
+static gboolean parse_options(struct options *options, GStrv *arguments, GError **error)
 {
     const GOptionEntry entries[] = {
         {"state-dir", 0, 0, G_OPTION_ARG_FILENAME, &options->state_dir,
@@ -80,12 +80,12 @@ static gboolean parse_options(struct options *options, int argc, char **argv, GE
     };
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
     g_option_context_add_main_entries(context, entries, NULL);
-    if (!g_option_context_parse(context, &argc, &argv, error))
+    if (!g_option_context_parse_strv(context, arguments, error))
         return FALSE;
-    if (argc == 1)
+    if (g_strv_length(*arguments) <= 1)
         return TRUE;
     landfall_error_set(error, LANDFALL_ERROR_CONFIG, "landfalld --help shows the options",
-                       "unknown argument '%s'", argv[1]);
+                       "unknown argument '%s'", (*arguments)[1]);
     return FALSE;
 }
 
@@ -264,11 +264,12 @@ int main(int argc, char **argv)
     g_autoptr(GError) error = NULL;
     struct options options = {0};
     int status = EXIT_DONE;
+    (void)argc;
     setlocale(LC_CTYPE, "");
     g_set_prgname("landfalld");
     keep_memory_private();
     signal(SIGPIPE, SIG_IGN);
-    if (parse_options(&options, argc, arguments, &error)) {
+    if (parse_options(&options, &arguments, &error)) {
         fill_options(&options);
         if (options.version)
             printf("landfalld %s\n", LANDFALL_VERSION);
