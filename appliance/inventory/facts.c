@@ -83,6 +83,18 @@ void facts_add_sizes(JsonObject *facts, const struct guest_answer *answer)
     set_or_remove(facts, "unresponsive", NULL);
 }
 
+gboolean facts_sizes_known(JsonObject *facts)
+{
+    JsonArray *disks = facts_array(facts, "disks");
+    for (guint i = 0; disks && i < json_array_get_length(disks); i++) {
+        JsonObject *disk = json_array_get_object_element(disks, i);
+        if (json_object_get_boolean_member(disk, "supported") &&
+            !json_object_has_member(disk, "capacity_bytes"))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 void facts_add_agent(JsonObject *facts, const struct guest_answer *answer)
 {
     JsonObject *agent = facts_object(facts, "agent");

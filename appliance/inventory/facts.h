@@ -26,6 +26,9 @@
 void facts_carry_over(JsonObject *fresh, JsonObject *before);
 
 void facts_add_sizes(JsonObject *facts, const struct guest_answer *answer);
+/* Whether there is no disk whose size is to be learnt. */
+gboolean facts_sizes_known(JsonObject *facts);
+
 void facts_add_agent(JsonObject *facts, const struct guest_answer *answer);
 void facts_add_unresponsive(JsonObject *facts, const char *what); /* NULL: it answers */
 

@@ -249,6 +249,8 @@ void host_watch_tick(struct host_watch *watch)
         watch->renewing = TRUE;
         session_renew_guests(watch->lane);
     }
+    if (watch->guests)
+        machine_records_ask_again(watch->records, watch->guests);
     if (!watch->passing && now_us >= watch->next_us)
         begin_pass(watch);
 }

@@ -24,7 +24,8 @@ struct lane {
     GMutex lock;
     GCond changed;
     /* Under lock. */
-    GQueue jobs; /* struct job * */
+    GQueue jobs;    /* struct job * */
+    GQueue results; /* struct result *, on their way to the maker */
     gboolean abandoned;
     gboolean ended;
     gboolean counted; /* among the hung ones */
@@ -39,7 +40,6 @@ struct job {
 };
 
 struct result {
-    struct lane *lane;
     lane_receive receive;
     gpointer result;
     GDestroyNotify result_free;
@@ -75,6 +75,13 @@ static void job_free(struct job *job)
     g_free(job);
 }
 
+static void result_free(struct result *result)
+{
+    if (result->result_free)
+        result->result_free(result->result);
+    g_free(result);
+}
+
 struct lane *lane_ref(struct lane *lane)
 {
     g_atomic_int_inc(&lane->references);
@@ -87,6 +94,7 @@ void lane_unref(gpointer data)
     if (!g_atomic_int_dec_and_test(&lane->references))
         return;
     g_queue_clear_full(&lane->jobs, (GDestroyNotify)job_free);
+    g_queue_clear_full(&lane->results, (GDestroyNotify)result_free);
     lane_hung_unref(lane->hung);
     g_main_context_unref(lane->maker_context);
     g_mutex_clear(&lane->lock);
@@ -152,6 +160,7 @@ struct lane *lane_new(const char *name, gpointer context, GDestroyNotify context
     g_mutex_init(&lane->lock);
     g_cond_init(&lane->changed);
     g_queue_init(&lane->jobs);
+    g_queue_init(&lane->results);
     g_thread_unref(g_thread_new(name, lane_main, lane));
     return lane;
 }
@@ -195,39 +204,31 @@ gboolean lane_step(struct lane *lane, const char *what, guint deadline_ms)
     return wanted;
 }
 
+/* One source for each result. */
 static gboolean deliver(gpointer data)
 {
-    struct result *result = data;
-    if (!result->lane->let_go)
-        result->receive(result->lane->receiver, result->result);
+    struct lane *lane = data;
+    g_mutex_lock(&lane->lock);
+    struct result *result = g_queue_pop_head(&lane->results);
+    g_mutex_unlock(&lane->lock);
+    if (!lane->let_go)
+        result->receive(lane->receiver, result->result);
+    result_free(result);
     return G_SOURCE_REMOVE;
-}
-
-static void result_free(gpointer data)
-{
-    struct result *result = data;
-    if (result->result_free)
-        result->result_free(result->result);
-    lane_unref(result->lane);
-    g_free(result);
-}
-
-static struct result *result_new(struct lane *lane, lane_receive receive, gpointer data,
-                                 GDestroyNotify data_free)
-{
-    struct result *result = g_new0(struct result, 1);
-    result->lane = lane_ref(lane);
-    result->receive = receive;
-    result->result = data;
-    result->result_free = data_free;
-    return result;
 }
 
 void lane_post(struct lane *lane, lane_receive receive, gpointer data, GDestroyNotify data_free)
 {
+    struct result *result = g_new0(struct result, 1);
+    result->receive = receive;
+    result->result = data;
+    result->result_free = data_free;
+    g_mutex_lock(&lane->lock);
+    g_queue_push_tail(&lane->results, result);
+    g_mutex_unlock(&lane->lock);
     g_autoptr(GSource) source = g_idle_source_new();
     g_source_set_priority(source, G_PRIORITY_DEFAULT);
-    g_source_set_callback(source, deliver, result_new(lane, receive, data, data_free), result_free);
+    g_source_set_callback(source, deliver, lane_ref(lane), lane_unref);
     g_source_attach(source, lane->maker_context);
 }
 

@@ -8,6 +8,8 @@
 /* An agent is asked again, and a machine that did not answer. */
 #define AGENT_PERIOD_US (10 * 60 * G_USEC_PER_SEC)
 #define UNRESPONSIVE_PERIOD_US (5 * 60 * G_USEC_PER_SEC)
+/* Sizes that were not told, because a job held the machine, are asked for again, so often. */
+#define SIZES_TRIES 5
 
 struct record {
     gint64 id;
@@ -18,6 +20,7 @@ struct record {
     gint64 written_us; /* these of the monotonic clock; 0: never */
     gint64 agent_asked_us;
     gint64 unresponsive_us;
+    guint sizes_tries; /* left; 0: all are known, or never will be */
 };
 
 struct machine_records {
@@ -164,6 +167,9 @@ void machine_records_found(struct machine_records *records, const struct session
     if (record && !agent_connected(facts))
         record->agent_asked_us = 0;
     update(records, machine->uuid, machine->name, machine->power, facts);
+    record = g_hash_table_lookup(records->by_uuid, machine->uuid);
+    if (record)
+        record->sizes_tries = SIZES_TRIES;
 }
 
 static void set_gone(struct machine_records *records, const char *uuid, struct record *record)
@@ -218,7 +224,23 @@ void machine_records_sizes(struct machine_records *records, const struct guest_a
         return;
     record->unresponsive_us = 0;
     facts_add_sizes(facts, answer);
+    if (facts_sizes_known(facts))
+        record->sizes_tries = 0;
+    else if (record->sizes_tries > 0)
+        record->sizes_tries--;
     update(records, answer->uuid, record->name, record->power, facts);
+}
+
+void machine_records_ask_again(struct machine_records *records, struct lane *guests)
+{
+    GHashTableIter iter;
+    gpointer uuid, value;
+    g_hash_table_iter_init(&iter, records->by_uuid);
+    while (g_hash_table_iter_next(&iter, &uuid, &value)) {
+        const struct record *record = value;
+        if (record->sizes_tries > 0 && record->sizes_tries < SIZES_TRIES && !record->gone)
+            guest_lane_ask_sizes(guests, uuid);
+    }
 }
 
 void machine_records_agent(struct machine_records *records, const struct guest_answer *answer)

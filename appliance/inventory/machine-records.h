@@ -37,3 +37,6 @@ void machine_records_unresponsive(struct machine_records *records, const char *u
  * asked for a while. Asking counts from now on. */
 gboolean machine_records_wants_sizes(struct machine_records *records, const char *uuid);
 gboolean machine_records_wants_agent(struct machine_records *records, const char *uuid);
+
+/* Asks those for sizes that did not tell all of them; once a second. */
+void machine_records_ask_again(struct machine_records *records, struct lane *guests);

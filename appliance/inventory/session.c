@@ -18,7 +18,8 @@ struct session {
     virConnectPtr connection;
     gboolean local; /* its files can be seen from here */
     gboolean hears_close;
-    GArray *callbacks; /* int: numbers of registered events */
+    struct lane *closing; /* a reference for the callback, or NULL */
+    GArray *callbacks;    /* int: numbers of registered events */
 };
 
 /* --- events: in the thread of libvirt's event loop, so they just queue --------------------------
@@ -106,10 +107,10 @@ static gboolean listen_to(struct session *session, struct lane *lane)
         else
             lane_unref(lane);
     }
-    session->hears_close = virConnectRegisterCloseCallback(session->connection, on_close,
-                                                           lane_ref(lane), lane_unref) == 0;
-    if (!session->hears_close)
-        lane_unref(lane);
+    /* A driver that does not know of it takes the callback, and never frees what goes with it. */
+    session->closing = lane_ref(lane);
+    session->hears_close =
+        virConnectRegisterCloseCallback(session->connection, on_close, lane, NULL) == 0;
     return session->callbacks->len == G_N_ELEMENTS(events);
 }
 
@@ -130,6 +131,7 @@ static void session_free(gpointer data)
         virConnectUnregisterCloseCallback(session->connection, on_close);
     if (session->connection)
         virConnectClose(session->connection);
+    g_clear_pointer(&session->closing, lane_unref);
     g_array_unref(session->callbacks);
     lane_hung_unref(session->hung);
     g_free(session->uri);

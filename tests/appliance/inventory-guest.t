@@ -37,7 +37,7 @@ soon "A23: its agent is there" "$(fact '$.agent.connected')" '^1$' 10
 soon "A23: and tells of file systems" "$(fact '$.agent.report.file_systems[0].type')" '^ext4$' 10
 virsh -q attach-disk m1 "$KIT_TMP/vdb.qcow2" vdb --subdriver qcow2 --live
 soon "A20: a disk that is plugged in appears" "$(fact '$.disks[1].name')" '^vdb$'
-soon "A23: with its size" "$(fact '$.disks[1].capacity_bytes')" "^$((32 << 20))\$"
+soon "A23: with its size" "$(fact '$.disks[1].capacity_bytes')" "^$((32 << 20))\$" 8
 virsh -q detach-disk m1 vdb --live
 soon "A20: and goes when it is pulled" "$(fact '$.disks[1].name')" '^$' 10
 

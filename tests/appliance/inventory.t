@@ -4,7 +4,7 @@
 # dies or stands still is lost, with the cause, and known again when it is back; it holds up nobody.
 . "$(dirname "$0")/../kit/libvirtd.sh"
 . "$(dirname "$0")/landfalld.sh"
-requires sqlite3
+requires sqlite3 curl jq
 
 sql() {
     landfalld_sql state "$1"
@@ -142,4 +142,41 @@ ok "A22: at once" [ $(($(kit_now) - before)) -lt 4000000 ]
 landfalld_start state
 kill -s CONT "$other"
 soon "A22: it goes on: connected again" "$(status_of b)" connected 12
+
+# --- as an operator sees it ----------------------------------------------------------------------
+stop_process "$LANDFALLD_PID"
+landfalld_start d
+export LANDFALL_SOCKET=$KIT_TMP/d-run/landfalld.sock
+start_background curl -siN --unix-socket "$LANDFALL_SOCKET" \
+    'http://localhost/api/v1/events?topics=host,machine'
+events=$KIT_LOG
+wait_for 5 grep -q '^HTTP/1.1 200' "$events"
+event_says() {
+    sed -n 's/^data: //p' "$events" | jq -c "select($1)" | grep .
+}
+machine_says() {
+    landfall machine list --json | jq -e ".items[] | select(.name == \"$1\") | $2"
+}
+ok "A20: a host is added while the daemon runs" landfall host add a qemu:///system
+ok "A20: its machines are there at once" wait_for 5 machine_says first '.power == "off"'
+ok "A20: an event tells of the host" event_says '.host == "a" and .status == "connected"'
+ok "A20: an event tells of a machine" wait_for 3 event_says '.change == "appeared" and .name == "first"'
+virsh -q undefine fourth
+ok "A20: and of its end" wait_for 3 event_says '.change == "gone" and .name == "fourth"'
+virsh -q desc first --title "again" --config
+virsh -q desc first --title "and again" --config
+ok "A24: and of a change" wait_for 3 machine_says first '.facts.title == "and again"'
+heard=$(wc -l <"$events")
+ok "a look at everything on demand" landfall host refresh a
+define fifth
+ok "A20: what is new is told" wait_for 3 event_says '.change == "appeared" and .name == "fifth"'
+unlike "A24: what is as it was is not" "$(tail -n +$((heard + 1)) "$events")" '"name":"first"'
+run landfall machine readiness first
+like "A26: readiness: what is blocked" "$output" 'vdb cannot be replicated: shared with other machines'
+like "A26: readiness: and what to do" "$output" '--exclude-disk'
+is "A25: a host without snapshots" "$(landfall host add t test:///default --json | jq -r .name)" t
+ok "A25: says so" wait_for 5 machine_says test '.facts.replication.supported == false'
+ok "a host is removed" landfall host remove a
+ok "and its machines with it" [ "$(landfall machine list --json | jq '[.items[] | select(.host == "a")] | length')" = 0 ]
+fails "which nobody looks at any more" landfall host refresh a
 done_testing
