@@ -34,6 +34,7 @@ static gboolean may_use_tls(char **argv)
 void tls_cipher_prefer_aes(char **argv)
 {
     char path[64];
+    g_autofree char *program = g_file_read_link("/proc/self/exe", NULL);
     if (g_getenv(CONFIGURATION_VARIABLE) || !may_use_tls(argv) || !has_aes())
         return;
     int fd = memfd_create("landfall-gnutls", MFD_CLOEXEC);
@@ -44,6 +45,9 @@ void tls_cipher_prefer_aes(char **argv)
         write(fd, configuration, strlen(configuration)) == (gssize)strlen(configuration)) {
         g_snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
         g_setenv(CONFIGURATION_VARIABLE, path, TRUE);
+        /* By its own name where that still leads there: the kernel names the process after it. */
+        if (program)
+            execv(program, argv);
         execv("/proc/self/exe", argv);
         g_unsetenv(CONFIGURATION_VARIABLE);
     }
