@@ -207,6 +207,10 @@ void unit_take_result(struct unit *unit, gint64 started_us, JsonObject *result, 
         replication->next_due_us = started_us + unit_interval_us(unit);
         return;
     }
+    if (cancelled && unit->scheduler->draining) {
+        replication->next_due_us = now_us; /* nobody wanted it to wait but the end of the daemon */
+        return;
+    }
     if (cancelled) {
         replication->next_due_us = MAX(replication->next_due_us, now_us + interval_us);
         return;
