@@ -28,8 +28,8 @@ static gboolean check_mode(const char *path, GError **error)
 {
     struct stat status;
     if (stat(path, &status) != 0) {
-        landfall_error_set_errno(error, LANDFALL_ERROR_CONFIG, errno, NULL, "cannot look at %s",
-                                 path);
+        landfall_error_set_errno(error, LANDFALL_ERROR_CONFIG, errno, HINT_PAIR,
+                                 "cannot look at %s", path);
         return FALSE;
     }
     if (!(status.st_mode & 077))

@@ -70,5 +70,5 @@ answers() {
 
 # Every answer so far is one that openapi.json allows; --all: and each operation has been used.
 api_answers_fit() {
-    python3 tests/api/check-answers.py appliance/api/openapi.json "$KIT_TMP/asked" "$@"
+    /usr/bin/python3 tests/api/check-answers.py appliance/api/openapi.json "$KIT_TMP/asked" "$@"
 }

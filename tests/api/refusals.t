@@ -38,17 +38,17 @@ ok "there are many operations" test "$count" -ge 30
 while read -r role method path _ _; do
     [ "$role" = none ] || refused 'no authentication' 401 unauthenticated nobody "$method" "$path"
 done <"$KIT_TMP/operations"
-table_is "A41: nothing is to be had without authentication"
+table_is "H2: nothing is to be had without authentication"
 refused 'what is not there' 401 unauthenticated nobody GET /api/v1/nothing
 refused 'a token that is none' 401 unauthenticated nobody GET /api/v1/hosts '' -H 'Authorization: Bearer landfall_x'
 refused 'another scheme' 401 unauthenticated nobody GET /api/v1/hosts '' -H 'Authorization: Basic YWRtaW46eA=='
 refused 'a cookie that is none' 401 unauthenticated nobody GET /api/v1/hosts '' -H 'Cookie: __Host-landfall=x'
-table_is "A41: nor with a proof that does not hold, nor whether something is there"
+table_is "H2: nor with a proof that does not hold, nor whether something is there"
 
 while read -r role method path _ _; do
     [ "$role" != operator ] || refused 'wrong role' 403 forbidden viewer "$method" "$path"
 done <"$KIT_TMP/operations"
-table_is "A41: a viewer does nothing that is the operator's"
+table_is "H2: a viewer does nothing that is the operator's"
 
 while read -r role method path _ _; do
     [ "$method" != GET ] && [ "$role" != none ] || continue
@@ -60,7 +60,7 @@ while read -r role method path _ _; do
 done <"$KIT_TMP/operations"
 refused 'a login from another site' 403 forbidden nobody POST /api/v1/session '{}' -H 'Origin: https://evil.example'
 refused 'a set-up from another site' 403 forbidden nobody POST /api/v1/setup '{}' -H 'Sec-Fetch-Site: same-site'
-table_is "A42: another site's page changes nothing by a session"
+table_is "H3: another site's page changes nothing by a session"
 
 while read -r role method path _ _; do
     refused 'unknown parameter' 400 config root "$method" "$path?fly=1"
@@ -74,7 +74,7 @@ while read -r role method path _ _; do
     API_TYPE=' text/plain' refused 'wrong type' 415 wrong-type root "$method" "$path" '{}'
     API_TYPE='' refused 'no type' 415 wrong-type root "$method" "$path" '{}'
 done <"$KIT_TMP/operations"
-table_is "A43: a body or parameter that is not as named is refused, by every operation"
+table_is "H4: a body or parameter that is not as named is refused, by every operation"
 
 while read -r role method path _ named; do
     [ "$named" = named ] || continue
@@ -128,8 +128,8 @@ GET /api/v1/audit?before=-1
 GET /api/v1/audit?limit=1&limit=2
 GET /api/v1/events?topics=fly
 END
-table_is "A43: values of another type or out of bounds are refused"
+table_is "H4: values of another type or out of bounds are refused"
 ask root GET /api/v1/hosts
 is "nothing has come of all that" "$answer" '{"items":[]}'
-ok "A40: every refusal is as openapi.json says" api_answers_fit
+ok "H1: every refusal is as openapi.json says" api_answers_fit
 done_testing

@@ -187,8 +187,8 @@ static void test_find(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/route/A40: openapi.json says what the tables say", test_openapi);
-    g_test_add_func("/route/A41: little is open, and viewers change nothing", test_roles);
+    g_test_add_func("/route/H1: openapi.json says what the tables say", test_openapi);
+    g_test_add_func("/route/H2: little is open, and viewers change nothing", test_roles);
     g_test_add_func("/route/find", test_find);
     return g_test_run();
 }
