@@ -5,6 +5,7 @@
 
 #include "appliance/api/api-private.h"
 #include "appliance/api/request.h"
+#include "appliance/inventory/inventory.h"
 #include "appliance/jobs/replication-json.h"
 #include "appliance/jobs/scheduler.h"
 #include "appliance/state/machines.h"
@@ -39,12 +40,62 @@ static gboolean is_there(struct request *request, gint64 id, GError **error)
     return there;
 }
 
+/* The first check of the readiness that stands in the way. */
+static JsonObject *blocking_check(JsonObject *readiness)
+{
+    JsonArray *checks = json_object_get_array_member(readiness, "checks");
+    for (guint i = 0; i < json_array_get_length(checks); i++) {
+        JsonObject *check = json_array_get_object_element(checks, i);
+        if (g_str_equal(json_object_get_string_member(check, "verdict"), "blocked"))
+            return check;
+    }
+    return NULL;
+}
+
+/* A cycle that is bound to fail is not begun unless somebody insists. */
+static gboolean check_ready(struct request *request, gint64 machine, GError **error)
+{
+    const char *store = NULL;
+    gboolean force = FALSE;
+    if (!json_optional_string(request_body(request), "store", LANDFALL_ERROR_CONFIG, &store,
+                              error) ||
+        !json_optional_boolean(request_body(request), "force", LANDFALL_ERROR_CONFIG, &force,
+                               error))
+        return FALSE;
+    g_autoptr(JsonObject) readiness =
+        inventory_readiness(request_api(request)->inventory, machine, store, error);
+    JsonObject *check = readiness ? blocking_check(readiness) : NULL;
+    if (!readiness || force || !check)
+        return readiness != NULL;
+    g_autofree char *hint =
+        g_strconcat(json_object_get_string_member_with_default(check, "hint", "mend that"),
+                    "; or begin all the same, with force", NULL);
+    landfall_error_set(error, LANDFALL_ERROR_CONFLICT, hint, "the machine is not ready: %s: %s",
+                       json_object_get_string_member(check, "check"),
+                       json_object_get_string_member(check, "message"));
+    return FALSE;
+}
+
+/* What is left for the scheduler. */
+static JsonObject *settings_of(const struct request *request)
+{
+    JsonObject *settings = json_object_new();
+    g_autoptr(GList) members = json_object_get_members(request_body(request));
+    for (const GList *member = members; member; member = member->next)
+        if (!g_str_equal(member->data, "force"))
+            json_object_set_member(settings, member->data,
+                                   json_object_dup_member(request_body(request), member->data));
+    return settings;
+}
+
 static JsonObject *replicate(struct request *request, GError **error)
 {
     gint64 machine, job;
+    g_autoptr(JsonObject) settings = settings_of(request);
     if (!request_id(request, 0, &machine, error) || !is_there(request, machine, error) ||
+        !check_ready(request, machine, error) ||
         !scheduler_replicate(request_api(request)->scheduler, request_who(request), machine,
-                             request_body(request), &job, error))
+                             settings, &job, error))
         return NULL;
     return job_answer(request, job);
 }
@@ -113,7 +164,7 @@ static JsonObject *verify(struct request *request, GError **error)
 }
 
 const struct route routes_replications[] = {
-    {"PUT", "/api/v1/machines/{id}/replication", ROLE_OPERATOR, NULL, SETTINGS, replicate},
+    {"PUT", "/api/v1/machines/{id}/replication", ROLE_OPERATOR, NULL, SETTINGS " force", replicate},
     {"PATCH", "/api/v1/machines/{id}/replication", ROLE_OPERATOR, NULL, SETTINGS, change},
     {"DELETE", "/api/v1/machines/{id}/replication", ROLE_OPERATOR, "keep_replica", NULL, stop},
     {"POST", "/api/v1/machines/{id}/sync", ROLE_OPERATOR, NULL, NULL, sync_now},

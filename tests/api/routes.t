@@ -53,13 +53,15 @@ is "are none" "$answer" '{"items":[]}'
 answers "no pause of what is not replicated" 404 session POST "$machine/pause"
 
 for body in '{"store":"main","interval_s":1}' '{"store":"main","retain":-1}' '{"store":"main","blackout":["soon"]}' \
-    '{"store":"main","exclude_disks":"vdb"}' '{"store":"main","interval_s":"1h"}' '{}'; do
-    answers "H4: settings that cannot be: $body" 400 session PUT "$machine/replication" "$body"
+    '{"store":"main","exclude_disks":"vdb"}' '{"store":"main","interval_s":"1h"}' '{"retain":1}'; do
+    answers "H4: settings that cannot be: $body" 400 session PUT "$machine/replication" "{\"force\":true,${body#?}"
 done
 answers "no such store" 404 session PUT "$machine/replication" '{"store":"fly"}'
-answers "replicate" 202 session PUT "$machine/replication" '{"store":"main","interval_s":3600,"blackout":["Mon-Fri 08:00-18:00"]}'
+answers "a machine that is not ready" 409 session PUT "$machine/replication" '{"store":"main"}'
+like "why, and what to do" "$answer" 'not ready: host: .*not QEMU.*hint.*with force'
+answers "replicate it all the same" 202 session PUT "$machine/replication" '{"force":true,"store":"main","interval_s":3600,"blackout":["Mon-Fri 08:00-18:00"]}'
 job=/api/v1/jobs/$(field .job)
-answers "twice" 409 session PUT "$machine/replication" '{"store":"main"}'
+answers "twice" 409 session PUT "$machine/replication" '{"store":"main","force":true}'
 answers "the settings" 200 session PATCH "$machine/replication" '{"retain":5,"interval_s":null}'
 is "are taken" "$(field .retain)" 5
 answers "the job" 200 session GET "$job"
