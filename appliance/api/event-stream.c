@@ -162,6 +162,7 @@ static JsonObject *get_events(struct request *request, GError **error)
     request->response =
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, CHUNK_BYTES, on_read, stream, on_free);
     request_add_header(request, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream");
+    request_add_header(request, MHD_HTTP_HEADER_CONNECTION, "close");
     return NULL;
 }
 

@@ -146,11 +146,13 @@ guess another
 is "H6: guesses from one address are limited, too" "$code" 429
 like "in the audit" "$(sql "SELECT object FROM audit WHERE action = 'login.lock'")" 'address/127.0.0.1'
 sql "DELETE FROM lockout"
+pids=()
 for number in {1..12}; do
     curl -sk -o "$KIT_TMP/at-once" -w '%{http_code}\n' -H 'Content-Type: application/json' \
         -d "$(login "n$number" 'wrong and long enough')" "https://$API_HTTPS/api/v1/session" &
+    pids+=($!)
 done >"$KIT_TMP/codes"
-wait $(jobs -p | grep -v -e "$LANDFALLD_PID") || true
+wait "${pids[@]}"
 like "H6: a few passwords are looked at at once" "$(sort "$KIT_TMP/codes" | uniq -c | tr '\n' ' ')" '429'
 
 # --- what is kept -------------------------------------------------------------------------------
