@@ -5,6 +5,7 @@
 #include "appliance/jobs/scheduler-private.h"
 #include "appliance/jobs/store-space.h"
 #include "appliance/state/hosts.h"
+#include "appliance/state/stores.h"
 #include "base/error.h"
 #include "base/json.h"
 
@@ -242,9 +243,34 @@ static void on_space(void *data, const char *store, guint64 free_bytes, guint64 
                 "give it space, keep fewer recovery points, or move machines to another store");
 }
 
+/* Whether the operator has taken the host or store away that the alert is about. */
+static gboolean has_gone(struct alerting *alerting, const char *kind, const char *name)
+{
+    g_autoptr(GError) error = NULL;
+    if (strcmp(kind, "host-lost") == 0)
+        state_host_free(state_host_get(alerting->state, name, &error));
+    else
+        state_store_free(state_store_get(alerting->state, name, &error));
+    return g_error_matches(error, LANDFALL_ERROR, LANDFALL_ERROR_MISSING);
+}
+
+static void resolve_gone(struct alerting *alerting)
+{
+    g_autofree char **keys = (char **)g_hash_table_get_keys_as_array(alerting->raised, NULL);
+    for (char **key = keys; *key; key++) {
+        g_auto(GStrv) parts = g_strsplit(*key, "/", 3); /* kind, the object's kind, its name */
+        if (g_strv_length(parts) == 3 && strcmp(parts[1], "machine") != 0 &&
+            has_gone(alerting, parts[0], parts[2])) {
+            g_autofree char *object = g_strconcat(parts[1], "/", parts[2], NULL);
+            resolve_alert(alerting, parts[0], object);
+        }
+    }
+}
+
 static gboolean on_space_timer(gpointer data)
 {
     struct alerting *alerting = data;
+    resolve_gone(alerting);
     store_space_look(alerting->state, alerting->closing, on_space, alerting);
     return G_SOURCE_CONTINUE;
 }

@@ -324,7 +324,8 @@ static gboolean spawn(struct task *task, GError **error)
 {
     struct state_job *job = task->job;
     const struct job_child_listener listener = {task, on_event, on_ended};
-    g_autoptr(GPtrArray) words = words_of(task, error);
+    /* The machine may have another name since, or be on another host. */
+    g_autoptr(GPtrArray) words = unit_refresh(task->unit, error) ? words_of(task, error) : NULL;
     if (!words)
         return FALSE;
     task->child = job_child_start((const char *const *)words->pdata, &listener, error);

@@ -71,7 +71,7 @@ slow_cycle() {
     landfall settings m1 --bandwidth 1M >/dev/null
     tiny_write m1 0 60M $byte
     job=$(job_of landfall sync m1)
-    wait_for 20 state_is "SELECT done_bytes > 0 AND step = 'reading' FROM job WHERE id = $job" 1
+    wait_for 20 state_is "SELECT rate > 0 AND step = 'reading' FROM job WHERE id = $job" 1
 }
 
 slow_cycle
