@@ -76,9 +76,15 @@ declare -A before=()
 for number in $(seq "$kills"); do
     victims=(daemon daemon cycle replicate both all)
     victim=${victims[RANDOM % ${#victims[@]}]}
-    delay=$((RANDOM % 1500))
-    name="kill $number ($victim after $delay ms)"
     scribble
+    # Anywhere, or while a job runs.
+    if ((RANDOM % 2)); then
+        delay=$((RANDOM % 1500)) instant=anywhere
+    else
+        delay=$((RANDOM % 120)) instant="a job runs"
+        wait_for 20 state_is "SELECT count(*) > 0 FROM job WHERE state = 'running'" 1
+    fi
+    name="kill $number ($victim, $instant + $delay ms)"
     pause $delay
     kill_some "$victim"
     if process_is_gone "$daemon_pid"; then
@@ -93,6 +99,9 @@ done
 
 daemon_stop
 is "J9: no job is left running" "$(state "SELECT count(*) FROM job WHERE state = 'running'")" 0
+interrupted=$(state "SELECT count(*) FROM job WHERE state = 'failed' OR (kind = 'cycle' AND state = 'done' AND \
+    json_extract(result, '\$.disks') IS NULL)")
+ok "enough kills met a job ($interrupted of $kills)" [ $((interrupted * 4)) -ge "$kills" ]
 is "every job that was interrupted has an end" \
     "$(state "SELECT count(*) FROM job WHERE ended_us IS NULL OR child_pid IS NOT NULL")" 0
 for machine in "${machines[@]}"; do
