@@ -46,9 +46,11 @@ state_is() {
     [ "$(state "$1")" = "$2" ]
 }
 
-# replicate NAME OPTION…: prints the number of the machine, which its host has told of.
+# replicate NAME OPTION…: prints the number of the machine, which its host has told of and, after a
+# new start, answers for again.
 replicate() {
-    wait_for 20 landfall machine show "$1" || return 1
+    wait_for 20 state_is "SELECT status FROM host JOIN machine ON host.name = machine.host
+        WHERE machine.name = '$1'" connected || return 1
     landfall replicate "$1" --store main "${@:2}" >/dev/null
     state "SELECT id FROM machine WHERE name = '$1'"
 }
