@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define BODY_BYTES_MAX (64 * 1024)
+#define BRACKETS_MAX 1000
 
 /* A body that is refused is still read up to here, for a client that sees its connection reset
  * before it has sent everything never reads why. */
@@ -143,11 +144,26 @@ static gboolean check_head(struct request *request, GError **error)
 
 /* --- the body and the handler --- */
 
+/* json-glib goes down into each bracket by a call of itself. Nothing that we take has many. */
+static gboolean check_brackets(const GByteArray *body, GError **error)
+{
+    guint count = 0;
+    for (guint i = 0; i < body->len; i++)
+        count += body->data[i] == '[' || body->data[i] == '{';
+    if (count <= BRACKETS_MAX)
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL, "the body has more than %d brackets",
+                       BRACKETS_MAX);
+    return FALSE;
+}
+
 static gboolean parse_body(struct request *request, GError **error)
 {
     const char *words = request->route->body;
     if (request->body_bytes > BODY_BYTES_MAX)
         return too_large(error);
+    if (!check_brackets(request->body, error))
+        return FALSE;
     if (request->body->len)
         request->json = json_parse_object((const char *)request->body->data, request->body->len,
                                           "the body", LANDFALL_ERROR_CONFIG, error);
