@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "appliance/state/machines.h"
+#include "appliance/state/audit.h"
 #include "appliance/state/database.h"
 #include "base/error.h"
 
@@ -153,4 +154,58 @@ gboolean state_machine_forget(struct state *state, gint64 gone_us, GError **erro
                              "AND id NOT IN (SELECT machine FROM replication)");
     statement_bind_int(removal, gone_us);
     return statement_done(removal, error);
+}
+
+/* The row that the inventory made for a machine on its new host. */
+static gboolean drop_double(struct state *state, const char *host, const char *uuid, gint64 id,
+                            GError **error)
+{
+    gint64 other;
+    gboolean gone;
+    if (!find(state, host, uuid, &other, &gone, error))
+        return FALSE;
+    if (other == 0 || other == id)
+        return TRUE;
+    struct statement *removal =
+        statement_new(state, "DELETE FROM machine WHERE id = ?1 "
+                             "AND NOT EXISTS (SELECT 1 FROM replication WHERE machine = ?1)");
+    statement_bind_int(removal, other);
+    if (!statement_done(removal, error))
+        return FALSE;
+    if (state_changed_rows(state) == 1)
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_CONFLICT, "stop one of the two first: landfall stop",
+                       "the machine is replicated from host '%s' as well", host);
+    return FALSE;
+}
+
+static gboolean set_host(struct state *state, gint64 id, const char *host, GError **error)
+{
+    struct statement *update =
+        statement_new(state, "UPDATE machine SET host = ?, gone_us = NULL WHERE id = ?");
+    statement_bind_text(update, host);
+    statement_bind_int(update, id);
+    return statement_done(update, error);
+}
+
+static gboolean note_move(struct state *state, const char *who, const struct state_machine *machine,
+                          const char *host, GError **error)
+{
+    g_autofree char *object = g_strdup_printf("machine/%" G_GINT64_FORMAT, machine->id);
+    g_autoptr(JsonObject) detail = json_object_new();
+    json_object_set_string_member(detail, "from", machine->host);
+    json_object_set_string_member(detail, "to", host);
+    return state_audit(state, who, "machine.move", object, detail, error);
+}
+
+gboolean state_machine_move(struct state *state, const char *who, gint64 id, const char *host,
+                            GError **error)
+{
+    if (!state_begin(state, error))
+        return FALSE;
+    struct state_machine *machine = state_machine_get(state, id, error);
+    gboolean ok = machine && drop_double(state, host, machine->uuid, id, error) &&
+                  set_host(state, id, host, error) && note_move(state, who, machine, host, error);
+    state_machine_free(machine);
+    return state_end(state, ok, error);
 }

@@ -41,3 +41,9 @@ gboolean state_machine_gone(struct state *state, gint64 id, gint64 gone_us, GErr
 
 /* Forgets machines that have been gone since before gone_us and are not replicated. */
 gboolean state_machine_forget(struct state *state, gint64 gone_us, GError **error);
+
+/* The machine is on another host now, and stays the machine it is: its replication goes on. What
+ * the inventory has noted there meanwhile under a number of its own is dropped; error conflict
+ * when that one is replicated, too. */
+gboolean state_machine_move(struct state *state, const char *who, gint64 id, const char *host,
+                            GError **error);

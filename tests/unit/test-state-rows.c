@@ -226,6 +226,36 @@ static void test_machine_forget(struct rig *rig, gconstpointer data)
     }
 }
 
+static void test_machine_move(struct rig *rig, gconstpointer data)
+{
+    (void)data;
+    struct state *state = rig->state;
+    GError **error = &rig->error;
+    add_host(rig, "alpha");
+    add_host(rig, "beta");
+    add_store(rig, "main", "/srv/store");
+    gint64 id = see_machine(rig, "alpha", UUID, 1, NULL);
+    replicate(rig, id, "main");
+    g_assert_true(state_machine_gone(state, id, 5, error));
+    gint64 twin = see_machine(rig, "beta", UUID, 6, NULL);
+    g_assert_true(state_machine_move(state, "inventory", id, "beta", error));
+    struct state_machine *machine = state_machine_get(state, id, error);
+    g_assert_cmpstr(machine->host, ==, "beta");
+    g_assert_cmpint(machine->gone_us, ==, 0);
+    state_machine_free(machine);
+    assert_refused(state_machine_get(state, twin, error) != NULL, error, LANDFALL_ERROR_MISSING);
+    g_assert_cmpint(number(state, "SELECT count(*) FROM replication"), ==, 1);
+
+    /* Back again, but there is one under that number that is replicated, too. */
+    gint64 other = see_machine(rig, "alpha", UUID, 7, NULL);
+    replicate(rig, other, "main");
+    assert_refused(state_machine_move(state, "inventory", id, "alpha", error), error,
+                   LANDFALL_ERROR_CONFLICT);
+    assert_refused(state_machine_move(state, "inventory", 999, "alpha", error), error,
+                   LANDFALL_ERROR_MISSING);
+    g_assert_cmpint(number(state, "SELECT count(*) FROM machine"), ==, 2);
+}
+
 static void test_stores(struct rig *rig, gconstpointer data)
 {
     (void)data;
@@ -394,6 +424,7 @@ int main(int argc, char **argv)
         {"/rows/hosts: removal", test_host_remove},
         {"/rows/machines", test_machines},
         {"/rows/machines: forgotten", test_machine_forget},
+        {"/rows/machines: moved", test_machine_move},
         {"/rows/stores", test_stores},
         {"/rows/replications", test_replications},
         {"/rows/settings", test_settings},
