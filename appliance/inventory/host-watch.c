@@ -2,7 +2,6 @@
 #include "appliance/inventory/host-watch.h"
 #include "appliance/inventory/credentials.h"
 #include "appliance/inventory/facts.h"
-#include "appliance/inventory/machine-records.h"
 #include "appliance/inventory/session.h"
 #include "appliance/state/hosts.h"
 #include "base/error.h"
@@ -263,7 +262,9 @@ struct host_watch *host_watch_new(const struct watch_settings *settings, const c
 {
     struct state_host *known = state_host_get(settings->state, host, error);
     struct machine_records *records =
-        known ? machine_records_new(settings->state, settings->hub, host, error) : NULL;
+        known ? machine_records_new(settings->state, settings->hub, host, settings->taken,
+                                    settings->taken_data, error)
+              : NULL;
     if (!records) {
         state_host_free(known);
         return NULL;
@@ -305,6 +306,11 @@ void host_watch_refresh(struct host_watch *watch)
         begin_pass(watch);
     else
         host_watch_tick(watch);
+}
+
+void host_watch_forget(struct host_watch *watch, const char *uuid)
+{
+    machine_records_forget(watch->records, uuid);
 }
 
 void host_watch_reconnect(struct host_watch *watch)

@@ -12,7 +12,7 @@
  * was connected when the program ended counts as connected until the first try has failed. An event
  * on the topic "host" has: host, status, detail, hint. */
 
-#include "appliance/events/event-hub.h"
+#include "appliance/inventory/machine-records.h"
 #include "appliance/state/state.h"
 
 #include <json-glib/json-glib.h>
@@ -27,6 +27,8 @@ struct watch_settings {
     guint interval_s;       /* between the end of a look at everything and the next one */
     guint deadline_s;       /* of a call to libvirtd */
     guint guest_deadline_s; /* of a call to QEMU or an agent */
+    machine_taken taken;    /* called with taken_data */
+    gpointer taken_data;
 };
 
 /* Error missing: there is no such host. */
@@ -41,6 +43,9 @@ void host_watch_tick(struct host_watch *watch);
 
 /* Looks now, or tries now. */
 void host_watch_refresh(struct host_watch *watch);
+
+/* The machine is on another host now. */
+void host_watch_forget(struct host_watch *watch, const char *uuid);
 
 /* The host's URI or secrets have changed. */
 void host_watch_reconnect(struct host_watch *watch);

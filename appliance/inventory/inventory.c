@@ -47,6 +47,14 @@ static gboolean on_tick(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
+static void on_taken(gpointer data, const char *from_host, const char *uuid)
+{
+    struct inventory *inventory = data;
+    struct host_watch *watch = g_hash_table_lookup(inventory->watches, from_host);
+    if (watch)
+        host_watch_forget(watch, uuid);
+}
+
 static gboolean watch_host(struct inventory *inventory, const char *host, GError **error)
 {
     struct host_watch *watch = host_watch_new(&inventory->settings, host, error);
@@ -97,6 +105,8 @@ struct inventory *inventory_new(struct state *state, struct event_hub *hub, cons
     inventory->settings.state = state;
     inventory->settings.hub = hub;
     inventory->settings.runtime_dir = g_strdup(runtime_dir);
+    inventory->settings.taken = on_taken;
+    inventory->settings.taken_data = inventory;
     inventory->settings.interval_s = 30;
     inventory->settings.deadline_s = 20;
     inventory->settings.guest_deadline_s = 10;

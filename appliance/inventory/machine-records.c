@@ -2,6 +2,7 @@
 #include "appliance/inventory/machine-records.h"
 #include "appliance/inventory/facts.h"
 #include "appliance/state/machines.h"
+#include "appliance/state/replications.h"
 
 /* What changes all the time is written this often. */
 #define USAGE_PERIOD_US (5 * 60 * G_USEC_PER_SEC)
@@ -27,6 +28,8 @@ struct machine_records {
     struct state *state;
     struct event_hub *hub;
     char *host;
+    machine_taken taken;
+    gpointer taken_data;
     GHashTable *by_uuid; /* struct record */
 };
 
@@ -50,7 +53,8 @@ static void load(struct machine_records *records, const struct state_machine *ma
 }
 
 struct machine_records *machine_records_new(struct state *state, struct event_hub *hub,
-                                            const char *host, GError **error)
+                                            const char *host, machine_taken taken, gpointer data,
+                                            GError **error)
 {
     g_autoptr(GPtrArray) machines = state_machine_list(state, host, NULL, error);
     if (!machines)
@@ -59,6 +63,8 @@ struct machine_records *machine_records_new(struct state *state, struct event_hu
     records->state = state;
     records->hub = hub;
     records->host = g_strdup(host);
+    records->taken = taken;
+    records->taken_data = data;
     records->by_uuid =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)record_free);
     for (guint i = 0; i < machines->len; i++)
@@ -151,9 +157,45 @@ static gboolean agent_connected(JsonObject *facts)
     return agent && json_object_get_boolean_member(agent, "connected");
 }
 
+/* Whether a machine of the same UUID on another host is the one that has come here. One that runs
+ * there as well is not, nor is one that nobody replicates: that stays where it was, and here is
+ * another. */
+static gboolean has_left(struct machine_records *records, const char *uuid,
+                         const struct state_machine *other)
+{
+    if (g_strcmp0(other->host, records->host) == 0 || g_strcmp0(other->uuid, uuid) != 0 ||
+        (!other->gone_us && g_strcmp0(other->power, "off") != 0))
+        return FALSE;
+    struct state_replication *replication = state_replication_get(records->state, other->id, NULL);
+    state_replication_free(replication);
+    return replication != NULL;
+}
+
+/* A replication follows its machine over a live migration; libvirt says that it was one. */
+static void take_over(struct machine_records *records, const char *uuid)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) machines = state_machine_list(records->state, NULL, uuid, &error);
+    for (guint i = 0; machines && i < machines->len; i++) {
+        const struct state_machine *other = machines->pdata[i];
+        if (!has_left(records, uuid, other))
+            continue;
+        if (!state_machine_move(records->state, "landfalld", other->id, records->host, &error))
+            break;
+        g_hash_table_remove(records->by_uuid, uuid);
+        load(records, other);
+        records->taken(records->taken_data, other->host, uuid);
+        return;
+    }
+    if (error)
+        complain(records, uuid, error);
+}
+
 void machine_records_found(struct machine_records *records, const struct session_machine *machine,
                            JsonObject *replication)
 {
+    if (machine->arrived)
+        take_over(records, machine->uuid);
     struct record *record = g_hash_table_lookup(records->by_uuid, machine->uuid);
     JsonObject *facts = facts_copy(machine->facts);
     if (replication)
@@ -190,6 +232,11 @@ void machine_records_gone(struct machine_records *records, const char *uuid)
     struct record *record = g_hash_table_lookup(records->by_uuid, uuid);
     if (record)
         set_gone(records, uuid, record);
+}
+
+void machine_records_forget(struct machine_records *records, const char *uuid)
+{
+    g_hash_table_remove(records->by_uuid, uuid);
 }
 
 void machine_records_listed(struct machine_records *records, const GPtrArray *uuids)

@@ -13,9 +13,14 @@
 
 struct machine_records;
 
-/* Begins with what the state knows; state and hub are borrowed. */
+/* A replicated machine that was live-migrated here is taken over from the host it came from: its
+ * records have to forget it. */
+typedef void (*machine_taken)(gpointer data, const char *from_host, const char *uuid);
+
+/* Begins with what the state knows; state, hub and data are borrowed. */
 struct machine_records *machine_records_new(struct state *state, struct event_hub *hub,
-                                            const char *host, GError **error);
+                                            const char *host, machine_taken taken, gpointer data,
+                                            GError **error);
 void machine_records_free(struct machine_records *records);
 
 /* What came in. replication (may be NULL) is the host's, and becomes part of the machine's facts.
@@ -25,6 +30,9 @@ void machine_records_found(struct machine_records *records, const struct session
 void machine_records_gone(struct machine_records *records, const char *uuid);
 void machine_records_sizes(struct machine_records *records, const struct guest_answer *answer);
 void machine_records_agent(struct machine_records *records, const struct guest_answer *answer);
+
+/* It is on another host now, which has its number. */
+void machine_records_forget(struct machine_records *records, const char *uuid);
 
 /* These are all that the host has: others are gone. */
 void machine_records_listed(struct machine_records *records, const GPtrArray *uuids);

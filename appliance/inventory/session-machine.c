@@ -2,7 +2,7 @@
 #include "appliance/inventory/session-machine.h"
 #include "snapshot/definition.h"
 
-static const char *power_text(virDomainPtr domain)
+static const char *power_text(virDomainPtr domain, gboolean *ret_arrived)
 {
     static const char *const texts[] = {
         [VIR_DOMAIN_NOSTATE] = "running",        [VIR_DOMAIN_RUNNING] = "running",
@@ -10,10 +10,11 @@ static const char *power_text(virDomainPtr domain)
         [VIR_DOMAIN_SHUTDOWN] = "shutting-down", [VIR_DOMAIN_SHUTOFF] = "off",
         [VIR_DOMAIN_CRASHED] = "crashed",        [VIR_DOMAIN_PMSUSPENDED] = "suspended",
     };
-    int state = -1;
-    if (virDomainGetState(domain, &state, NULL, 0) < 0 || state < 0 ||
+    int state = -1, reason = 0;
+    if (virDomainGetState(domain, &state, &reason, 0) < 0 || state < 0 ||
         (gsize)state >= G_N_ELEMENTS(texts))
         return NULL;
+    *ret_arrived = state == VIR_DOMAIN_RUNNING && reason == VIR_DOMAIN_RUNNING_MIGRATED;
     return texts[state];
 }
 
@@ -83,7 +84,8 @@ static JsonObject *machine_facts(virDomainPtr domain, const char *xml)
 
 struct session_machine *session_machine_read(virDomainPtr domain)
 {
-    const char *power = power_text(domain);
+    gboolean arrived = FALSE;
+    const char *power = power_text(domain, &arrived);
     char *xml = power ? virDomainGetXMLDesc(domain, 0) : NULL;
     char uuid[VIR_UUID_STRING_BUFLEN];
     if (!xml || virDomainGetUUIDString(domain, uuid) != 0)
@@ -92,6 +94,7 @@ struct session_machine *session_machine_read(virDomainPtr domain)
     machine->uuid = g_strdup(uuid);
     machine->name = g_strdup(virDomainGetName(domain));
     machine->power = power;
+    machine->arrived = arrived;
     machine->facts = machine_facts(domain, xml);
     free(xml);
     return machine;

@@ -33,6 +33,7 @@ struct session_guests {
 struct session_machine {
     char *uuid;
     char *name;
+    gboolean arrived;  /* it runs, and has come from another host while it did */
     const char *power; /* running, paused, off, shutting-down, crashed, suspended */
     JsonObject *facts; /* snapshot/definition.h, and: persistent, autostart, managed_save,
                           snapshots[] (names), checkpoints[] (names, of other tools),

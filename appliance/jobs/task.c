@@ -16,6 +16,8 @@
 struct task *task_new(struct unit *unit, struct state_job *job, enum queue_rank rank, gint64 due_us)
 {
     struct task *task = g_new0(struct task, 1);
+    /* It may be on another host by now, or have another name. */
+    unit_refresh(unit, NULL);
     task->scheduler = unit->scheduler;
     task->unit = unit;
     task->job = job;

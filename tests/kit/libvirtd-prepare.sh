@@ -25,7 +25,10 @@ auth_unix_ro = "none"
 auth_unix_rw = "none"
 log_outputs = "3:file:$folder/libvirtd.log"
 END
-[ -z "${2:-}" ] || echo "unix_sock_dir = \"$2\"" >>/etc/libvirt/libvirtd.conf
+[ -z "${2:-}" ] || cat >>/etc/libvirt/libvirtd.conf <<END
+unix_sock_dir = "$2"
+host_uuid = "$(cat /proc/sys/kernel/random/uuid)"
+END
 
 # QEMU runs as the distribution's own user, as it does for everyone; but control groups are shared
 # by all tests of the machine, and names in them would clash.

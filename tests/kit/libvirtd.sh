@@ -101,7 +101,8 @@ libvirtd_start_other() {
     shift
     mkdir -p "$folder"
     # shellcheck disable=SC2016  # the inner shell expands it
-    unshare --mount "$@" bash -c '"$1/tests/kit/libvirtd-prepare.sh" "$2" "$2" &&
+    unshare --mount --uts "$@" bash -c 'hostname "${2##*/}" &&
+        "$1/tests/kit/libvirtd-prepare.sh" "$2" "$2" &&
         exec env --default-signal=INT,QUIT libvirtd -p "$2/libvirtd.pid"' \
         - "$KIT_TOP" "$folder" >"$folder/stderr" 2>&1 &
     echo $! >"$folder/pid"
