@@ -113,11 +113,12 @@ static JsonObject *change(struct request *request, GError **error)
 static JsonObject *stop(struct request *request, GError **error)
 {
     gint64 machine, job;
-    gboolean keep_replica = TRUE;
+    gboolean keep_replica = TRUE, abandon = FALSE;
     if (!request_id(request, 0, &machine, error) ||
         !request_query_boolean(request, "keep_replica", &keep_replica, error) ||
+        !request_query_boolean(request, "abandon", &abandon, error) ||
         !scheduler_stop(request_api(request)->scheduler, request_who(request), machine,
-                        keep_replica, &job, error))
+                        keep_replica, abandon, &job, error))
         return NULL;
     return job_answer(request, job);
 }
@@ -166,7 +167,8 @@ static JsonObject *verify(struct request *request, GError **error)
 const struct route routes_replications[] = {
     {"PUT", "/api/v1/machines/{id}/replication", ROLE_OPERATOR, NULL, SETTINGS " force", replicate},
     {"PATCH", "/api/v1/machines/{id}/replication", ROLE_OPERATOR, NULL, SETTINGS, change},
-    {"DELETE", "/api/v1/machines/{id}/replication", ROLE_OPERATOR, "keep_replica", NULL, stop},
+    {"DELETE", "/api/v1/machines/{id}/replication", ROLE_OPERATOR, "keep_replica abandon", NULL,
+     stop},
     {"POST", "/api/v1/machines/{id}/sync", ROLE_OPERATOR, NULL, NULL, sync_now},
     {"POST", "/api/v1/machines/{id}/pause", ROLE_OPERATOR, NULL, NULL, pause_cycles},
     {"POST", "/api/v1/machines/{id}/resume", ROLE_OPERATOR, NULL, NULL, resume_cycles},

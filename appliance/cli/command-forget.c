@@ -26,7 +26,7 @@ int command_forget(int argc, char **argv)
 {
     g_autofree char *host = NULL, *machine = NULL, *store = NULL;
     g_autofree char *scratch_dir = NULL, *socket_dir = NULL;
-    gboolean as_json = FALSE, remove_replica = FALSE;
+    gboolean as_json = FALSE, remove_replica = FALSE, abandon = FALSE;
     const GOptionEntry entries[] = {
         {"host", 0, 0, G_OPTION_ARG_STRING, &host, "libvirt URI", "URI"},
         {"machine", 0, 0, G_OPTION_ARG_STRING, &machine, "UUID of the machine", "UUID"},
@@ -34,6 +34,7 @@ int command_forget(int argc, char **argv)
         {"scratch-dir", 0, 0, G_OPTION_ARG_FILENAME, &scratch_dir, "As for cycles", "FOLDER"},
         {"socket-dir", 0, 0, G_OPTION_ARG_FILENAME, &socket_dir, "As for cycles", "FOLDER"},
         {"remove-replica", 0, 0, G_OPTION_ARG_NONE, &remove_replica, "Remove it, too", NULL},
+        {"abandon", 0, 0, G_OPTION_ARG_NONE, &abandon, "Leave the host as it is", NULL},
         {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print JSON lines", NULL},
         G_OPTION_ENTRY_NULL,
     };
@@ -46,8 +47,8 @@ int command_forget(int argc, char **argv)
                            "--host, --machine and --store are all needed");
         ok = FALSE;
     }
-    const struct machine_forget_options options = {host,        machine,    store,
-                                                   scratch_dir, socket_dir, remove_replica};
+    const struct machine_forget_options options = {host,       machine,        store,  scratch_dir,
+                                                   socket_dir, remove_replica, abandon};
     if (!ok || !machine_forget_run(&options, &removed, &error))
         return command_failed(error, as_json);
     print_result(removed);

@@ -16,6 +16,7 @@ struct verb_options {
     gint64 number;
     gboolean follow;
     gboolean delete_replica;
+    gboolean abandon;
 };
 
 /* A request for the machine of the first argument: POST /machines/ID/verb, or another method. */
@@ -95,8 +96,9 @@ int command_resume(int argc, char **argv)
 static gboolean stop_machine(struct daemon *daemon, GError **error)
 {
     const struct verb_options *options = daemon->options;
-    const char *path = options->delete_replica ? "/replication?keep_replica=false"
-                                               : "/replication?keep_replica=true";
+    g_autofree char *path =
+        g_strconcat("/replication?keep_replica=", options->delete_replica ? "false" : "true",
+                    options->abandon ? "&abandon=true" : "", NULL);
     g_autoptr(JsonObject) answer = ask(daemon, "DELETE", path, NULL, error);
     return answer && follow_started(daemon, answer, options->follow, "cleaning up", error);
 }
@@ -107,6 +109,8 @@ int command_stop(int argc, char **argv)
     const GOptionEntry entries[] = {
         {"delete-replica", 0, 0, G_OPTION_ARG_NONE, &options.delete_replica,
          "Remove its recovery points from the store, too", NULL},
+        {"abandon", 0, 0, G_OPTION_ARG_NONE, &options.abandon,
+         "Leave its host as it is: for one that is gone for good", NULL},
         {"follow", 0, 0, G_OPTION_ARG_NONE, &options.follow, "Show its progress until it ends",
          NULL},
         G_OPTION_ENTRY_NULL,

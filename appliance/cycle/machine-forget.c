@@ -30,6 +30,35 @@ static gboolean forget_on_host(const struct machine_forget_options *options, con
     return ok || gone;
 }
 
+/* Where cycles cannot run, none has left anything, unless the host was another one then. */
+static gboolean is_nothing_there(const struct store *store, const char *key, const GError *cause)
+{
+    if (!g_error_matches(cause, LANDFALL_ERROR, LANDFALL_ERROR_UNSUPPORTED))
+        return FALSE;
+    struct store_machine *machine = store_machine_open(store, key, STORE_READ, NULL, NULL);
+    gboolean committed = machine && store_machine_latest(machine);
+    store_machine_free(machine);
+    return !committed;
+}
+
+static gboolean clean_host(const struct machine_forget_options *options, const struct store *store,
+                           GPtrArray *removed, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    if (options->abandon) {
+        g_ptr_array_add(removed,
+                        g_strdup_printf("host: left as it is; what cycles left there bears names "
+                                        "that begin with landfall-%s-",
+                                        store->id));
+        return TRUE;
+    }
+    if (forget_on_host(options, store->id, removed, &cause) ||
+        is_nothing_there(store, options->machine, cause))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return FALSE;
+}
+
 static gboolean remove_replica(const struct store *store, const char *key, GPtrArray *removed,
                                GError **error)
 {
@@ -53,7 +82,7 @@ static gboolean forget(const struct machine_forget_options *options, const struc
         return FALSE;
     struct store_lock *lock = store_lock_take(path, LOCK_WAIT_MS, error);
     gboolean ok =
-        lock && forget_on_host(options, store->id, removed, error) &&
+        lock && clean_host(options, store, removed, error) &&
         (!options->remove_replica || remove_replica(store, options->machine, removed, error));
     store_lock_free(lock);
     return ok;

@@ -165,13 +165,17 @@ static void judge_failure(struct alerting *alerting, const struct state_replicat
                           const char *name, const char *object)
 {
     const char *cause = NULL, *hint = NULL;
-    if (replication->failures < alerting->settings->alert_failures || !replication->error)
+    /* What waits for the operator does not become better by waiting. */
+    gboolean waits = strcmp(replication->state, "error") == 0;
+    if (!replication->error ||
+        (!waits && replication->failures < alerting->settings->alert_failures))
         return;
     json_optional_string(replication->error, "message", LANDFALL_ERROR_INTERNAL, &cause, NULL);
     json_optional_string(replication->error, "hint", LANDFALL_ERROR_INTERNAL, &hint, NULL);
     g_autofree char *message =
-        g_strdup_printf("machine %s: %" G_GINT64_FORMAT " cycles in a row have failed: %s", name,
-                        replication->failures, cause);
+        waits ? g_strdup_printf("machine %s: cycles fail until somebody acts: %s", name, cause)
+              : g_strdup_printf("machine %s: %" G_GINT64_FORMAT " cycles in a row have failed: %s",
+                                name, replication->failures, cause);
     raise_alert(alerting, "failing", object, CRITICAL, message, hint);
 }
 

@@ -259,14 +259,47 @@ static gboolean save_stop(struct scheduler *scheduler, const char *who, struct u
     return state_end(scheduler->state, ok, error);
 }
 
-gboolean scheduler_stop(struct scheduler *scheduler, const char *who, gint64 machine,
-                        gboolean keep_replica, gint64 *ret_job, GError **error)
+/* The end that was asked for before is to leave the host alone. */
+static gboolean give_up_host(struct scheduler *scheduler, const char *who, struct unit *unit,
+                             gint64 *ret_job, GError **error)
 {
-    struct unit *unit = find_going(scheduler, machine, error);
-    if (!unit)
+    struct state *state = scheduler->state;
+    struct state_job *job = unit->next ? unit->next : unit->task ? unit->task->job : NULL;
+    if (!job) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFLICT, "try again in a moment",
+                           "what an earlier landfalld did with machine %s is being settled",
+                           unit->name);
+        return FALSE;
+    }
+    g_autofree char *object = g_strdup_printf("machine/%" G_GINT64_FORMAT, job->machine);
+    if (!state_begin(state, error))
+        return FALSE;
+    json_object_set_boolean_member(job->parameters, "abandon", TRUE);
+    unit->replication->next_due_us = state_now_us();
+    gboolean ok = state_job_set_parameters(state, job->id, job->parameters, error) &&
+                  state_replication_progress(state, unit->replication, error) &&
+                  state_audit(state, who, "replication.abandon", object, job->parameters, error);
+    if (!state_end(state, ok, error))
+        return FALSE;
+    *ret_job = job->id;
+    if (unit->task && !unit->task->waiting)
+        task_cancel(unit->task, "the host is left alone");
+    unit_plan(unit);
+    scheduler_pump(scheduler);
+    return TRUE;
+}
+
+gboolean scheduler_stop(struct scheduler *scheduler, const char *who, gint64 machine,
+                        gboolean keep_replica, gboolean abandon, gint64 *ret_job, GError **error)
+{
+    struct unit *unit = scheduler_find(scheduler, machine, error);
+    if (unit && abandon && is_stopping(unit))
+        return give_up_host(scheduler, who, unit, ret_job, error);
+    if (!unit || !find_going(scheduler, machine, error))
         return FALSE;
     JsonObject *parameters = json_object_new();
     json_object_set_boolean_member(parameters, "remove_replica", !keep_replica);
+    json_object_set_boolean_member(parameters, "abandon", abandon);
     struct state_job *job = new_job(STATE_JOB_CLEANUP, machine, who, parameters);
     g_autofree char *before = g_steal_pointer(&unit->replication->state);
     unit->replication->state = g_strdup("stopping");

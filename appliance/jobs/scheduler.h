@@ -52,9 +52,10 @@ gboolean scheduler_resume(struct scheduler *scheduler, const char *who, gint64 m
                           GError **error);
 
 /* Ends the replication: *ret_job removes what is ours on the host and, unless it is kept, the
- * replica. It is tried until it is done, also over restarts. */
+ * replica. It is tried until it is done, also over restarts. abandon: the host, which may be gone
+ * for good, is left as it is; this may be said later, too, of an end that does not come. */
 gboolean scheduler_stop(struct scheduler *scheduler, const char *who, gint64 machine,
-                        gboolean keep_replica, gint64 *ret_job, GError **error);
+                        gboolean keep_replica, gboolean abandon, gint64 *ret_job, GError **error);
 
 /* Proves a recovery point; 0 is the latest. */
 gboolean scheduler_verify(struct scheduler *scheduler, const char *who, gint64 machine,

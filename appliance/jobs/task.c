@@ -198,6 +198,17 @@ static void go_on(struct task *task)
     scheduler_pump(scheduler);
 }
 
+static void log_failure(const struct task *task, const GError *error)
+{
+    const char *hint = landfall_error_hint(error);
+    g_autofree char *job = g_strdup_printf("%" G_GINT64_FORMAT, task->job->id);
+    g_log_structured(G_LOG_DOMAIN, G_LOG_LEVEL_WARNING, "LANDFALL_MACHINE", task->unit->name,
+                     "LANDFALL_UUID", task->unit->uuid, "LANDFALL_JOB", job, "LANDFALL_ERROR",
+                     landfall_error_name(error), "LANDFALL_HINT", hint ? hint : "", "MESSAGE",
+                     "machine %s: %s (job %s) failed: %s%s%s", task->unit->name, task->job->kind,
+                     job, error->message, hint ? "; hint: " : "", hint ? hint : "");
+}
+
 static void finish(struct task *task, JsonObject *result, const GError *error)
 {
     struct scheduler *scheduler = task->scheduler;
@@ -211,6 +222,9 @@ static void finish(struct task *task, JsonObject *result, const GError *error)
     if (is_kind(task, STATE_JOB_CYCLE) || (is_kind(task, STATE_JOB_CLEANUP) && !result))
         unit_take_result(unit, task->job->started_us,
                          is_kind(task, STATE_JOB_CYCLE) ? result : NULL, error, cancelled);
+    /* Cancelled because something else is wanted of it, or because the daemon ends. */
+    if (is_kind(task, STATE_JOB_CLEANUP) && cancelled)
+        unit->replication->next_due_us = state_now_us();
     save_end_of(task);
     if (is_kind(task, STATE_JOB_CYCLE)) {
         alerting_cycle_ended(scheduler->alerting, unit->replication, unit->name, result);
@@ -218,7 +232,7 @@ static void finish(struct task *task, JsonObject *result, const GError *error)
     }
     job_publish(scheduler, task->job);
     if (error && !cancelled)
-        g_warning("machine %s: %s failed: %s", unit->name, task->job->kind, error->message);
+        log_failure(task, error);
     queue_done(scheduler->queue, &task->entry);
     g_ptr_array_remove(scheduler->running, task);
     go_on(task);
@@ -272,6 +286,14 @@ static gboolean parameter_is_true(const struct state_job *job, const char *name)
            value;
 }
 
+static void forget_words(const struct task *task, GPtrArray *words)
+{
+    if (parameter_is_true(task->job, "remove_replica"))
+        g_ptr_array_add(words, g_strdup("--remove-replica"));
+    if (parameter_is_true(task->job, "abandon"))
+        g_ptr_array_add(words, g_strdup("--abandon"));
+}
+
 static void verify_words(const struct task *task, GPtrArray *words)
 {
     guint64 number = 0;
@@ -303,8 +325,8 @@ static GPtrArray *words_of(const struct task *task, GError **error)
         add_option(words, "--store", unit->store_path);
         if (is_kind(task, STATE_JOB_CYCLE))
             cycle_words(task, words);
-        else if (parameter_is_true(task->job, "remove_replica"))
-            g_ptr_array_add(words, g_strdup("--remove-replica"));
+        else
+            forget_words(task, words);
     }
     g_ptr_array_add(words, NULL);
     return g_steal_pointer(&words);

@@ -212,9 +212,7 @@ void unit_take_result(struct unit *unit, gint64 started_us, JsonObject *result, 
         return;
     }
     if (cancelled) {
-        /* By the end of the daemon: the next one goes on with it. */
-        gint64 wait_us = unit->scheduler->draining ? 0 : interval_us;
-        replication->next_due_us = MAX(replication->next_due_us, now_us + wait_us);
+        replication->next_due_us = MAX(replication->next_due_us, now_us + interval_us);
         return;
     }
     replication->failures++;

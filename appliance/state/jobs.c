@@ -97,6 +97,15 @@ gboolean state_job_requeue(struct state *state, const struct state_job *job, GEr
     return statement_done(query, error);
 }
 
+gboolean state_job_set_parameters(struct state *state, gint64 id, JsonObject *parameters,
+                                  GError **error)
+{
+    struct statement *query = statement_new(state, "UPDATE job SET parameters = ? WHERE id = ?");
+    statement_bind_object(query, parameters);
+    statement_bind_int(query, id);
+    return statement_done(query, error);
+}
+
 gboolean state_job_set_progress(struct state *state, const struct state_job *job, GError **error)
 {
     struct statement *query = statement_new(state, "UPDATE job SET step = ?, done_bytes = ?, "

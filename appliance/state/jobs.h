@@ -47,6 +47,10 @@ gboolean state_job_start(struct state *state, const struct state_job *job, GErro
 /* A job that failed waits again: its attempt and error are saved. */
 gboolean state_job_requeue(struct state *state, const struct state_job *job, GError **error);
 
+/* What was asked for has changed; parameters is borrowed. */
+gboolean state_job_set_parameters(struct state *state, gint64 id, JsonObject *parameters,
+                                  GError **error);
+
 /* How far it is. */
 gboolean state_job_set_progress(struct state *state, const struct state_job *job, GError **error);
 

@@ -46,12 +46,9 @@ state_is() {
     [ "$(state "$1")" = "$2" ]
 }
 
-# replicate NAME OPTION…: prints the number of the machine, which its host has told of and, after a
-# new start, answers for again.
+# replicate NAME OPTION…: once the host has told of the machine and is ready; prints its number.
 replicate() {
-    wait_for 20 state_is "SELECT status FROM host JOIN machine ON host.name = machine.host
-        WHERE machine.name = '$1'" connected || return 1
-    landfall replicate "$1" --store main "${@:2}" >/dev/null
+    wait_for 30 landfall replicate "$1" --store main "${@:2}" || return 1
     state "SELECT id FROM machine WHERE name = '$1'"
 }
 

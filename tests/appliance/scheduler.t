@@ -99,6 +99,8 @@ virsh -q undefine m1 --checkpoints-metadata >/dev/null
 daemon_start
 ok "a machine that is not there is an error" wait_for 40 \
     state_is "SELECT state FROM replication WHERE machine = $m1" error
+ok "and an alert at once" wait_for 10 state_is \
+    "SELECT state, message LIKE '%until somebody acts%' FROM alert WHERE kind = 'failing'" "raised|1"
 ok "J6: one that waits for the operator is tried again slowly" \
     state_is "SELECT next_due_us - last_started_us > 3500000000 FROM replication WHERE machine = $m1" 1
 daemon_stop

@@ -127,5 +127,19 @@ m1=$(replicate m1 --interval 1h)
 wait_for 20 state_is "SELECT ever_committed FROM replication WHERE machine = $m1" 1
 ok "it is replicated anew, and stopped with its replica kept" landfall stop m1 --follow
 ok "J10: what is to be kept is proven" landfall store verify "$daemon_store" m1
+
+# --- a host that is gone for good ---------------------------------------------------------------
+
+m1=$(replicate m1 --interval 1h)
+wait_for 20 job_is "$(state "SELECT max(id) FROM job WHERE kind = 'cycle'")" "done"
+libvirtd_stop
+job=$(job_of landfall stop m1 --delete-replica)
+wait_for 20 state_is "SELECT attempt >= 2 FROM job WHERE id = $job" 1
+is "J10: an end that does not come may leave the host alone" "$(job_of landfall stop m1 --abandon)" "$job"
+ok "and then it comes" wait_for 20 job_is "$job" "done"
+like "with a word on what may be there" "$(state "SELECT result FROM job WHERE id = $job")" 'left as it is.*landfall-'
+is "the replica is gone, as asked for" "$(landfall store list "$daemon_store" --json | jq '.machines | length')" 0
+landfall host remove local >/dev/null
+is "the host can be removed" "$(state "SELECT count(*) FROM host")" 0
 daemon_stop
 done_testing
