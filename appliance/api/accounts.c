@@ -104,7 +104,7 @@ static JsonObject *add_account(struct request *request, GError **error)
         !json_member_string(body, "password", LANDFALL_ERROR_CONFIG, &password, error) ||
         !json_optional_string(body, "role", LANDFALL_ERROR_CONFIG, &role, error) ||
         !check_role(role, error) || !state_check_name("account", name, error) ||
-        !password_check(password, name, error) || !password_is_idle(error))
+        !password_check(password, name, error) || !password_is_idle(request, error))
         return NULL;
     request_set_status(request, 201);
     request_defer(request);
@@ -125,7 +125,7 @@ static JsonObject *change_account(struct request *request, GError **error)
                                            role, NULL, error);
         return ok ? show_account(request, name, error) : NULL;
     }
-    if (!password_check(password, name, error) || !password_is_idle(error))
+    if (!password_check(password, name, error) || !password_is_idle(request, error))
         return NULL;
     request_defer(request);
     password_hash(password, on_changed, request);

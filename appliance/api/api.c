@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define LOCAL_CONNECTIONS_MAX 128
-#define HTTPS_CONNECTIONS_MAX 512
+#define HTTPS_CONNECTIONS_MAX 256
 #define HTTPS_CONNECTIONS_PER_ADDRESS_MAX 64
 
 static gboolean serve_socket(struct api *api, GError **error)

@@ -40,6 +40,7 @@ static void end(struct event_stream *stream, const char *last_words)
 {
     g_string_append(stream->buffer, last_words);
     stream->ended = TRUE;
+    connection_set_deadline(stream->request->connection, CONNECTION_ANSWER_S);
     wake(stream);
 }
 

@@ -53,10 +53,11 @@ gboolean password_check(const char *password, const char *account, GError **erro
     return FALSE;
 }
 
-gboolean password_is_idle(GError **error)
+gboolean password_is_idle(struct request *request, GError **error)
 {
     if (at_once < AT_ONCE_MAX)
         return TRUE;
+    request_add_header(request, "Retry-After", "1");
     g_set_error(error, API_ERROR, API_ERROR_TOO_MANY, "%u passwords are being looked at already",
                 at_once);
     return FALSE;

@@ -4,6 +4,7 @@
 /* Passwords of people: what they must be like, and scrypt, which takes time and memory on purpose
  * and so runs in threads, a few at once. */
 
+#include "appliance/api/request.h"
 #include "appliance/state/accounts.h"
 
 #include <gio/gio.h>
@@ -11,8 +12,8 @@
 /* Long enough, and not the account's name. Error config. */
 gboolean password_check(const char *password, const char *account, GError **error);
 
-/* Whether another may be worked on now; error API_ERROR_TOO_MANY. */
-gboolean password_is_idle(GError **error);
+/* Whether another may be worked on now; error API_ERROR_TOO_MANY, with Retry-After. */
+gboolean password_is_idle(struct request *request, GError **error);
 
 /* Hashes with a new salt. */
 void password_hash(const char *password, GAsyncReadyCallback callback, gpointer data);

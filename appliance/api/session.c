@@ -94,7 +94,7 @@ static JsonObject *log_in(struct request *request, GError **error)
     g_autoptr(GError) none = NULL;
     if (!json_member_string(body, "name", LANDFALL_ERROR_CONFIG, &name, error) ||
         !json_member_string(body, "password", LANDFALL_ERROR_CONFIG, &password, error) ||
-        !password_is_idle(error) || !lockout_try(request, name, error))
+        !password_is_idle(request, error) || !lockout_try(request, name, error))
         return NULL;
     struct state_account *account = state_account_get(request_api(request)->state, name, &none);
     if (!account && !g_error_matches(none, LANDFALL_ERROR, LANDFALL_ERROR_MISSING)) {
@@ -162,7 +162,7 @@ static JsonObject *set_up(struct request *request, GError **error)
     const char *code, *password;
     if (!json_member_string(body, "code", LANDFALL_ERROR_CONFIG, &code, error) ||
         !json_member_string(body, "password", LANDFALL_ERROR_CONFIG, &password, error) ||
-        !password_is_idle(error) || !lockout_try(request, "setup", error) ||
+        !password_is_idle(request, error) || !lockout_try(request, "setup", error) ||
         !check_code(request, code, error) || !password_check(password, FIRST_ACCOUNT, error))
         return NULL;
     request_set_status(request, 201);
