@@ -37,7 +37,7 @@ ok "a cycle: landfall finds landfall-replicate beside itself" "$landfall" "${cyc
 mv "$root/usr/bin/landfall-replicate" "$KIT_TMP/landfall-replicate"
 run "$landfall" "${cycle[@]}"
 is "without it: exit code" "$status" 2
-like "without it: what to do" "$output" 'hint: install all of Landfall's programs'
+like "without it: what to do" "$output" "hint: install all of Landfall's programs"
 ok "or by PATH" env PATH="$KIT_TMP:$PATH" "$landfall" "${cycle[@]}"
 
 if command -v man >/dev/null; then
