@@ -26,14 +26,15 @@ struct work {
     gboolean right;
 };
 
-static guint at_once; /* of the main thread */
+/* Atomic: the last reference to a task may be dropped by the thread that did its work. */
+static gint at_once;
 
 static void work_free(struct work *work)
 {
     OPENSSL_cleanse(work->password, strlen(work->password));
     g_free(work->password);
     g_free(work);
-    at_once--;
+    g_atomic_int_add(&at_once, -1);
 }
 
 gboolean password_check(const char *password, const char *account, GError **error)
@@ -55,11 +56,11 @@ gboolean password_check(const char *password, const char *account, GError **erro
 
 gboolean password_is_idle(struct request *request, GError **error)
 {
-    if (at_once < AT_ONCE_MAX)
+    if (g_atomic_int_get(&at_once) < AT_ONCE_MAX)
         return TRUE;
     request_add_header(request, "Retry-After", "1");
-    g_set_error(error, API_ERROR, API_ERROR_TOO_MANY, "%u passwords are being looked at already",
-                at_once);
+    g_set_error(error, API_ERROR, API_ERROR_TOO_MANY, "%d passwords are being looked at already",
+                AT_ONCE_MAX);
     return FALSE;
 }
 
@@ -96,7 +97,7 @@ static void start(struct work *work, const char *password, GAsyncReadyCallback c
     g_autoptr(GTask) task = g_task_new(NULL, NULL, callback, data);
     work->password = g_strdup(password);
     g_task_set_task_data(task, work, (GDestroyNotify)work_free);
-    at_once++;
+    g_atomic_int_inc(&at_once);
     g_task_run_in_thread(task, run);
 }
 
