@@ -86,6 +86,9 @@ void facts_add_sizes(JsonObject *facts, const struct guest_answer *answer)
 gboolean facts_sizes_known(JsonObject *facts)
 {
     JsonArray *disks = facts_array(facts, "disks");
+    JsonObject *replication = facts_object(facts, "replication");
+    if (replication && !json_object_get_boolean_member(replication, "supported"))
+        return TRUE;
     for (guint i = 0; disks && i < json_array_get_length(disks); i++) {
         JsonObject *disk = json_array_get_object_element(disks, i);
         if (json_object_get_boolean_member(disk, "supported") &&
@@ -113,8 +116,7 @@ void facts_add_unresponsive(JsonObject *facts, const char *what)
     set_or_remove(facts, "unresponsive", what);
 }
 
-/* As text, without what changes all the time. */
-static char *lasting_text(JsonObject *facts)
+char *facts_lasting_text(JsonObject *facts)
 {
     if (!facts)
         return NULL;
@@ -125,12 +127,6 @@ static char *lasting_text(JsonObject *facts)
     if (usage)
         json_object_set_member(facts, "usage", usage);
     return all;
-}
-
-gboolean facts_same(JsonObject *one, JsonObject *other)
-{
-    g_autofree char *first = lasting_text(one), *second = lasting_text(other);
-    return g_strcmp0(first, second) == 0;
 }
 
 JsonObject *facts_copy(JsonObject *facts)

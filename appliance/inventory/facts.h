@@ -26,14 +26,16 @@
 void facts_carry_over(JsonObject *fresh, JsonObject *before);
 
 void facts_add_sizes(JsonObject *facts, const struct guest_answer *answer);
-/* Whether there is no disk whose size is to be learnt. */
+/* Whether there is no disk whose size is to be learnt; of machines that cannot be replicated there
+ * is none. */
 gboolean facts_sizes_known(JsonObject *facts);
 
 void facts_add_agent(JsonObject *facts, const struct guest_answer *answer);
 void facts_add_unresponsive(JsonObject *facts, const char *what); /* NULL: it answers */
 
-/* Whether there is a change that anyone would want to hear of. Either may be NULL. */
-gboolean facts_same(JsonObject *one, JsonObject *other);
+/* As text, without usage: what differs in it is a change that anyone would want to hear of. The
+ * caller owns it; NULL for NULL. */
+char *facts_lasting_text(JsonObject *facts);
 
 /* A copy that shares nothing with facts. */
 JsonObject *facts_copy(JsonObject *facts);

@@ -50,10 +50,12 @@ static void publish(struct host_watch *watch, const char *hint)
 static void note(struct host_watch *watch, const char *status, const GError *cause,
                  JsonObject *facts)
 {
+    g_autofree char *lasting = facts_lasting_text(facts);
+    g_autofree char *known_lasting = facts_lasting_text(watch->facts);
     const char *detail = cause ? cause->message : NULL, *hint = landfall_error_hint(cause);
     gboolean known = g_strcmp0(watch->status, status) == 0 &&
                      g_strcmp0(watch->detail, detail) == 0 &&
-                     (!facts || facts_same(facts, watch->facts));
+                     (!facts || g_strcmp0(lasting, known_lasting) == 0);
     const struct state_host found = {
         .name = watch->host,
         .status = (char *)status,

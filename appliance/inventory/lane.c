@@ -24,8 +24,9 @@ struct lane {
     GMutex lock;
     GCond changed;
     /* Under lock. */
-    GQueue jobs;    /* struct job * */
-    GQueue results; /* struct result *, on their way to the maker */
+    GQueue jobs;         /* struct job * */
+    GQueue results;      /* struct result *, on their way to the maker */
+    gboolean delivering; /* a source takes them there */
     gboolean abandoned;
     gboolean ended;
     gboolean counted; /* among the hung ones */
@@ -204,7 +205,7 @@ gboolean lane_step(struct lane *lane, const char *what, guint deadline_ms)
     return wanted;
 }
 
-/* One source for each result. */
+/* One result in each turn of the maker's loop: a host with a thousand machines holds up nobody. */
 static gboolean deliver(gpointer data)
 {
     struct lane *lane = data;
@@ -214,7 +215,11 @@ static gboolean deliver(gpointer data)
     if (!lane->let_go)
         result->receive(lane->receiver, result->result);
     result_free(result);
-    return G_SOURCE_REMOVE;
+    g_mutex_lock(&lane->lock);
+    lane->delivering = !g_queue_is_empty(&lane->results);
+    gboolean more = lane->delivering;
+    g_mutex_unlock(&lane->lock);
+    return more ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
 }
 
 void lane_post(struct lane *lane, lane_receive receive, gpointer data, GDestroyNotify data_free)
@@ -225,7 +230,11 @@ void lane_post(struct lane *lane, lane_receive receive, gpointer data, GDestroyN
     result->result_free = data_free;
     g_mutex_lock(&lane->lock);
     g_queue_push_tail(&lane->results, result);
+    gboolean delivering = lane->delivering;
+    lane->delivering = TRUE;
     g_mutex_unlock(&lane->lock);
+    if (delivering)
+        return;
     g_autoptr(GSource) source = g_idle_source_new();
     g_source_set_priority(source, G_PRIORITY_DEFAULT);
     g_source_set_callback(source, deliver, lane_ref(lane), lane_unref);

@@ -17,6 +17,7 @@ struct record {
     char *name;
     char *power;
     JsonObject *facts; /* replaced, never changed: the state and readers may hold it */
+    char *lasting;     /* of the facts */
     gboolean gone;
     gint64 written_us; /* these of the monotonic clock; 0: never */
     gint64 agent_asked_us;
@@ -37,6 +38,7 @@ static void record_free(struct record *record)
 {
     g_free(record->name);
     g_free(record->power);
+    g_free(record->lasting);
     g_clear_pointer(&record->facts, json_object_unref);
     g_free(record);
 }
@@ -48,6 +50,7 @@ static void load(struct machine_records *records, const struct state_machine *ma
     record->name = g_strdup(machine->name);
     record->power = g_strdup(machine->power);
     record->facts = machine->facts ? json_object_ref(machine->facts) : json_object_new();
+    record->lasting = facts_lasting_text(record->facts);
     record->gone = machine->gone_us != 0;
     g_hash_table_insert(records->by_uuid, g_strdup(machine->uuid), record);
 }
@@ -122,8 +125,10 @@ static void update(struct machine_records *records, const char *uuid, const char
 {
     struct record *record = g_hash_table_lookup(records->by_uuid, uuid);
     gint64 now_us = g_get_monotonic_time();
+    g_autofree char *lasting = facts_lasting_text(facts);
     gboolean changed = !record || record->gone || g_strcmp0(record->name, name) != 0 ||
-                       g_strcmp0(record->power, power) != 0 || !facts_same(record->facts, facts);
+                       g_strcmp0(record->power, power) != 0 ||
+                       g_strcmp0(record->lasting, lasting) != 0;
     gboolean due = !record || !record->written_us || now_us - record->written_us > USAGE_PERIOD_US;
     gboolean fresh = FALSE;
     gint64 id = 0;
@@ -142,6 +147,8 @@ static void update(struct machine_records *records, const char *uuid, const char
     record->power = g_strdup(power);
     g_clear_pointer(&record->facts, json_object_unref);
     record->facts = facts;
+    g_free(record->lasting);
+    record->lasting = g_steal_pointer(&lasting);
     record->gone = FALSE;
     if (!changed && !due)
         return;

@@ -229,6 +229,12 @@ static void test_target(void)
 /* --- facts, over time ----------------------------------------------------------------------------
  */
 
+static gboolean facts_same(JsonObject *one, JsonObject *other)
+{
+    g_autofree char *first = facts_lasting_text(one), *second = facts_lasting_text(other);
+    return strcmp(first, second) == 0;
+}
+
 static void test_carry_over(void)
 {
     g_autoptr(JsonObject) before = linux_facts();
