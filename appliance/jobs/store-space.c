@@ -11,12 +11,12 @@ struct look {
     guint64 free_bytes, size_bytes; /* found by the thread */
 };
 
-/* Stores whose look has not ended: one that hangs gets no second thread. */
+/* Stores whose look has not ended: one that hangs gets no second thread. The main thread's. */
 static GHashTable *pending;
 
+/* In either thread: whichever lets go of the task last. */
 static void look_free(struct look *look)
 {
-    g_hash_table_remove(pending, look->store);
     g_free(look->store);
     g_free(look->path);
     g_free(look);
@@ -40,6 +40,7 @@ static void on_looked(GObject *source, GAsyncResult *result, gpointer data)
     const struct look *look = g_task_get_task_data(G_TASK(result));
     (void)source;
     (void)data;
+    g_hash_table_remove(pending, look->store);
     if (look->size_bytes && !g_cancellable_is_cancelled(g_task_get_cancellable(G_TASK(result))))
         look->callback(look->data, look->store, look->free_bytes, look->size_bytes);
 }
