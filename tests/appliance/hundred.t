@@ -4,7 +4,9 @@
 # processor time are bounded. LANDFALL_LONG=1: a hundred machines at a minute, for four minutes.
 . "$(dirname "$0")/daemon.sh"
 
-if [ -n "${LANDFALL_LONG:-}" ]; then
+if [ -n "${LANDFALL_SANITIZED:-}" ]; then
+    machines=10 interval=40 rounds=1
+elif [ -n "${LANDFALL_LONG:-}" ]; then
     machines=100 interval=60 rounds=4
 else
     machines=20 interval=10 rounds=2

@@ -5,7 +5,9 @@
 # point is proven. LANDFALL_SEED repeats a run's choices, LANDFALL_LONG=1 makes 120 kills.
 . "$(dirname "$0")/../appliance/daemon.sh"
 
-kills=$([ -n "${LANDFALL_LONG:-}" ] && echo 120 || echo 12)
+kills=12
+[ -z "${LANDFALL_LONG:-}" ] || kills=120
+[ -z "${LANDFALL_SANITIZED:-}" ] || kills=6
 seed=${LANDFALL_SEED:-$((EPOCHSECONDS % 32768))}
 diag "LANDFALL_SEED=$seed"
 RANDOM=$seed
