@@ -166,6 +166,8 @@ static void set_transport_error(struct exchange *exchange, CURLcode code, GError
 {
     const struct client *client = exchange->client;
     const char *message = *exchange->message ? exchange->message : curl_easy_strerror(code);
+    if (code == CURLE_GOT_NOTHING && exchange->opened)
+        message = "the daemon has closed it";
     const char *where = client->socket ? client->socket : client->base;
     long errnum = 0;
     curl_easy_getinfo(exchange->handle, CURLINFO_OS_ERRNO, &errnum);
@@ -416,7 +418,7 @@ gboolean client_follow(struct client *client, const char *path,
         if (!ok && code == CURLE_OK && !exchange.opened)
             set_answered_error(&exchange, status, error);
         else if (!ok)
-            set_transport_error(&exchange, code ? code : CURLE_PARTIAL_FILE, error);
+            set_transport_error(&exchange, code ? code : CURLE_GOT_NOTHING, error);
     }
     exchange_end(&exchange);
     return ok;

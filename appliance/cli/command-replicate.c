@@ -22,6 +22,7 @@ struct settings {
     char **exclude_disks;
     char **blackout;
     gboolean follow;
+    gboolean force;
 };
 
 static void settings_clear(struct settings *settings)
@@ -103,7 +104,10 @@ static JsonObject *settings_body(const struct settings *settings, GError **error
 {
     g_autoptr(JsonObject) body = json_object_new();
     json_set_optional_string(body, "store", settings->store);
-    json_set_optional_string(body, "consistency", settings->consistency);
+    if (g_strcmp0(settings->consistency, "auto") == 0)
+        json_object_set_null_member(body, "consistency");
+    else
+        json_set_optional_string(body, "consistency", settings->consistency);
     set_strings(body, "exclude_disks", settings->exclude_disks);
     set_strings(body, "blackout", settings->blackout);
     if (!set_interval(body, settings->interval, error) ||
@@ -127,6 +131,8 @@ static gboolean replicate(struct daemon *daemon, GError **error)
         return FALSE;
     }
     g_autoptr(JsonObject) body = settings_body(settings, error);
+    if (body && settings->force)
+        json_object_set_boolean_member(body, "force", TRUE);
     g_autofree char *id = body ? daemon_machine(daemon, daemon->arguments[0], NULL, error) : NULL;
     g_autofree char *path = id ? daemon_path("/machines/", id, "/replication") : NULL;
     g_autoptr(JsonObject) answer =
@@ -158,7 +164,7 @@ static gboolean change(struct daemon *daemon, GError **error)
 /* --- both ---------------------------------------------------------------------------------------
  */
 
-#define ENTRIES_OF_REPLICATE 2 /* the first ones are not for settings */
+#define ENTRIES_OF_REPLICATE 3 /* the first ones are not for settings */
 
 static int run(int argc, char **argv, gsize skipped, const char *parameters,
                gboolean (*work)(struct daemon *daemon, GError **error))
@@ -169,6 +175,8 @@ static int run(int argc, char **argv, gsize skipped, const char *parameters,
          "NAME"},
         {"follow", 0, 0, G_OPTION_ARG_NONE, &settings.follow,
          "Show the progress of the first copy until it ends", NULL},
+        {"force", 0, 0, G_OPTION_ARG_NONE, &settings.force,
+         "Begin although the machine is not ready", NULL},
         {"interval", 0, 0, G_OPTION_ARG_STRING, &settings.interval,
          "From the start of a cycle to that of the next: 15m, 1h; auto: as cycles take",
          "DURATION"},
@@ -181,7 +189,7 @@ static int run(int argc, char **argv, gsize skipped, const char *parameters,
         {"blackout", 0, 0, G_OPTION_ARG_STRING_ARRAY, &settings.blackout,
          "Begin no cycle then: \"Mon-Fri 08:00-18:00\"; may be given many times; none", "WINDOW"},
         {"consistency", 0, 0, G_OPTION_ARG_STRING, &settings.consistency,
-         "filesystem: fail unless the guest agent froze; crash: do not ask it", "HOW"},
+         "auto: freeze where there is a guest agent; filesystem: or fail; crash: never", "HOW"},
         {"priority", 0, 0, G_OPTION_ARG_STRING, &settings.priority,
          "Machines with a higher one are served first (0)", "N"},
         G_OPTION_ENTRY_NULL,

@@ -15,6 +15,7 @@ struct follower {
     char *path; /* of the job */
     struct progress *progress;
     gboolean introduced;
+    gboolean dropped; /* by a daemon that had more to say than was read */
     JsonObject *last; /* the job once it has ended */
     GError *error;    /* asking for the job failed */
 };
@@ -68,7 +69,9 @@ static gboolean on_event(void *data, const char *topic, JsonObject *event)
 {
     struct follower *follower = data;
     g_autofree char *id = listing_cell_text(event, "id");
-    (void)topic;
+    follower->dropped = g_strcmp0(topic, "dropped") == 0;
+    if (follower->dropped)
+        return FALSE;
     if (g_strcmp0(id, follower->job) != 0)
         return TRUE;
     if (follower->daemon->as_json) {
@@ -187,7 +190,11 @@ gboolean follow_job(struct daemon *daemon, const char *job, GError **error)
                                 progress_new(daemon->as_json)};
     const struct client_observer observer = {&follower, on_open, on_event, go_on};
     g_autoptr(GError) lost = NULL;
-    gboolean ok = client_follow(daemon->client, "/events?topics=job", &observer, &lost);
+    gboolean ok;
+    do {
+        follower.dropped = FALSE;
+        ok = client_follow(daemon->client, "/events?topics=job", &observer, &lost);
+    } while (follower.dropped);
     progress_free(follower.progress);
     if (follower.error) {
         g_propagate_error(error, follower.error);

@@ -5,7 +5,7 @@ struct queue {
     GPtrArray *waiting; /* struct queue_entry, in no order */
     GHashTable *hosts;  /* name → how many run there */
     guint running;
-    guint lengthy; /* of those */
+    guint initial; /* of those */
 };
 
 struct queue *queue_new(void)
@@ -48,19 +48,13 @@ static void host_load_set(struct queue *queue, const char *host, guint load)
         g_hash_table_remove(queue->hosts, host);
 }
 
-/* Hours, maybe: they must not take all the places. */
-static gboolean takes_long(const struct queue_entry *entry)
-{
-    return entry->rank == QUEUE_INITIAL || entry->rank == QUEUE_VERIFY;
-}
-
 static gboolean is_allowed(const struct queue *queue, const struct queue_entry *entry,
                            const struct queue_limits *limits)
 {
     if (entry->rank == QUEUE_FINAL)
         return TRUE;
     return queue->running < limits->running && host_load(queue, entry->host) < limits->per_host &&
-           (!takes_long(entry) || queue->lengthy < limits->lengthy);
+           (entry->rank != QUEUE_INITIAL || queue->initial < limits->initial);
 }
 
 /* Hosts with fewer running come first, so that many machines of one do not keep others waiting:
@@ -92,7 +86,7 @@ struct queue_entry *queue_take(struct queue *queue, const struct queue_limits *l
         return NULL;
     queue_withdraw(queue, first);
     queue->running++;
-    queue->lengthy += takes_long(first);
+    queue->initial += first->rank == QUEUE_INITIAL;
     host_load_set(queue, first->host, host_load(queue, first->host) + 1);
     return first;
 }
@@ -101,7 +95,7 @@ void queue_done(struct queue *queue, struct queue_entry *entry)
 {
     g_assert_cmpuint(queue->running, >, 0);
     queue->running--;
-    queue->lengthy -= takes_long(entry);
+    queue->initial -= entry->rank == QUEUE_INITIAL;
     host_load_set(queue, entry->host, host_load(queue, entry->host) - 1);
 }
 

@@ -170,6 +170,7 @@ json "the same" '[.name, .host] | join(" ")' 'test u' landfall machine show u/te
 status "no such machine" 2 "no machine 'nobody'.*hint: landfall machine list" landfall machine show nobody
 status "a name that needs care" 2 "no machine 'a&host=t/\?#%'" landfall machine show 'a&host=t/?#%'
 status "a machine that cannot be replicated" 1 'blocked.*not ready' landfall machine readiness u/test
+status "nor is it begun" 1 'hint: ' landfall replicate u/test --store main
 json "why not" .ready false landfall machine readiness u/test
 status "look again" 0 'host u is being looked at' landfall host refresh u
 for verb in sync pause resume stop verify; do

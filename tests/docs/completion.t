@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Bash completion, driven as readline drives it: the words, the cursor, what comes back.
 . "$(dirname "$0")/../kit/libvirtd.sh"
-requires nbdkit
+. "$(dirname "$0")/../appliance/landfalld.sh"
+requires nbdkit jq
 [ -r /usr/share/bash-completion/bash_completion ] || skip_all "bash-completion is not installed"
 
 store=$KIT_TMP/store
@@ -82,6 +83,27 @@ completes "machines of a store, without a host" 'alpha beta' landfall cycle --st
 completes "a store" 'folder' landfall cycle --store f
 completes "a number is not guessed" '' landfall cycle --retain ''
 completes "a store that is none" '' landfall store list "$KIT_TMP/work" ''
+
+# Names that the daemon knows.
+landfalld_start d
+export LANDFALL_SOCKET=$KIT_TMP/d-run/landfalld.sock
+landfall host add alpha qemu:///system >"$KIT_TMP/log"
+landfall host add beta test:///default >"$KIT_TMP/log"
+landfall store add main "$KIT_TMP/kept" >"$KIT_TMP/log"
+knows_all() {
+    [ "$(landfall machine list --json | jq '.items | length')" = 2 ]
+}
+ok "the daemon knows the machines" wait_for 20 knows_all
+completes "machines" 'test web' landfall machine show ''
+completes "machines, after options" 'web' landfall replicate --store main w
+completes "machines, by another daemon" '' landfall --socket /nowhere machine show ''
+completes "stores" 'main' landfall replicate web --store ''
+completes "hosts of the daemon" 'alpha beta' landfall host show ''
+completes "hosts, of machines" 'beta' landfall machine list --host b
+completes "settings" 'retain' landfall setting set retai
+completes "a new name is not guessed" '' landfall host add ''
+completes "the folder of a new store" 'folder' landfall store add more f
+completes "of two arguments the second" '' landfall host show alpha ''
 
 completes "landfall-replicate: options" '--machine-name= --machine=' landfall-replicate --m
 completes "landfall-replicate: consistency" 'crash' landfall-replicate --consistency c
