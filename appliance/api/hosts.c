@@ -17,8 +17,8 @@ static const char *const secrets[][2] = {{"password", "password"}, {"ssh_key", "
 
 static JsonObject *host_to_json(struct state *state, const struct state_host *host, GError **error)
 {
-    g_autoptr(GPtrArray) machines = state_machine_list(state, host->name, NULL, error);
-    if (!machines)
+    gint64 machines;
+    if (!state_machine_count(state, host->name, &machines, error))
         return NULL;
     JsonObject *object = json_object_new();
     json_object_set_string_member(object, "name", host->name);
@@ -27,7 +27,7 @@ static JsonObject *host_to_json(struct state *state, const struct state_host *ho
     json_object_set_string_member(object, "status", host->status);
     json_set_optional_string(object, "status_detail", host->status_detail);
     json_set_optional_string(object, "hint", host->hint);
-    json_object_set_int_member(object, "machines", machines->len);
+    json_object_set_int_member(object, "machines", machines);
     answer_set_time(object, "added_at", host->added_us);
     answer_set_time(object, "seen_at", host->seen_us);
     if (host->facts)

@@ -111,8 +111,10 @@ static gint64 lag_limit(const struct unit *unit)
     if (!replication->ever_committed || replication->paused ||
         strcmp(replication->state, "stopping") == 0)
         return SCHEDULE_NEVER;
-    return schedule_lag_limit_us(replication->last_point_us, unit_interval_us(unit),
-                                 unit->scheduler->settings.lag_factor, unit->blackout);
+    gint64 limit_us = schedule_lag_limit_us(replication->last_point_us, unit_interval_us(unit),
+                                            unit->scheduler->settings.lag_factor, unit->blackout);
+    /* After a start or a pause there is time for one cycle before anybody is told. */
+    return MAX(limit_us, unit->since_us + unit_interval_us(unit));
 }
 
 static void raise_lag(struct alerting *alerting, const struct unit *unit, gint64 now_us)

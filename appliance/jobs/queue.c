@@ -5,7 +5,7 @@ struct queue {
     GPtrArray *waiting; /* struct queue_entry, in no order */
     GHashTable *hosts;  /* name → how many run there */
     guint running;
-    guint initial; /* of those */
+    guint lengthy; /* of those */
 };
 
 struct queue *queue_new(void)
@@ -48,13 +48,19 @@ static void host_load_set(struct queue *queue, const char *host, guint load)
         g_hash_table_remove(queue->hosts, host);
 }
 
+/* Hours, maybe: they must not take all the places. */
+static gboolean takes_long(const struct queue_entry *entry)
+{
+    return entry->rank == QUEUE_INITIAL || entry->rank == QUEUE_VERIFY;
+}
+
 static gboolean is_allowed(const struct queue *queue, const struct queue_entry *entry,
                            const struct queue_limits *limits)
 {
     if (entry->rank == QUEUE_FINAL)
         return TRUE;
     return queue->running < limits->running && host_load(queue, entry->host) < limits->per_host &&
-           (entry->rank != QUEUE_INITIAL || queue->initial < limits->initial);
+           (!takes_long(entry) || queue->lengthy < limits->lengthy);
 }
 
 /* Hosts with fewer running come first, so that many machines of one do not keep others waiting:
@@ -86,7 +92,7 @@ struct queue_entry *queue_take(struct queue *queue, const struct queue_limits *l
         return NULL;
     queue_withdraw(queue, first);
     queue->running++;
-    queue->initial += first->rank == QUEUE_INITIAL;
+    queue->lengthy += takes_long(first);
     host_load_set(queue, first->host, host_load(queue, first->host) + 1);
     return first;
 }
@@ -95,7 +101,7 @@ void queue_done(struct queue *queue, struct queue_entry *entry)
 {
     g_assert_cmpuint(queue->running, >, 0);
     queue->running--;
-    queue->initial -= entry->rank == QUEUE_INITIAL;
+    queue->lengthy -= takes_long(entry);
     host_load_set(queue, entry->host, host_load(queue, entry->host) - 1);
 }
 

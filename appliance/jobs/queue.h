@@ -20,7 +20,7 @@ enum queue_rank {               /* first come first */
 struct queue_limits {
     guint running;  /* at most so many at once */
     guint per_host; /* of those, on one host */
-    guint initial;  /* of those, first copies, which take long; the final cycle knows no limits */
+    guint lengthy;  /* of those, first copies and proofs; the final cycle knows no limits */
 };
 
 /* Owned by the caller, who changes it only while the queue does not hold it. */

@@ -62,7 +62,8 @@ struct unit {
     struct task *task;      /* the cycle or clean-up that waits or runs, or NULL */
     struct state_job *next; /* what was asked for while the task runs, or NULL */
     struct task *verify;    /* waits or runs, or NULL */
-    gboolean held;          /* until it is reconciled, nothing starts */
+    gint64 since_us; /* from when on cycles could run: not while paused, nor before the start */
+    gboolean held;   /* until it is reconciled, nothing starts */
     GPtrArray *interrupted; /* struct state_job: ran when an earlier daemon ended; or NULL */
 };
 

@@ -97,6 +97,7 @@ static struct state_replication *changed(struct scheduler *scheduler, gint64 mac
 static void plan_changed(struct unit *unit)
 {
     struct state_replication *replication = unit->replication;
+    unit->since_us = state_now_us();
     gint64 due_us = replication->last_started_us + unit_interval_us(unit);
     if (replication->error)
         due_us = state_now_us();
@@ -147,7 +148,8 @@ static gboolean set_paused(struct scheduler *scheduler, const char *who, gint64 
         return FALSE;
     }
     /* The time of the pause is nobody's lateness. */
-    unit->replication->next_due_us = MAX(unit->replication->next_due_us, state_now_us());
+    unit->since_us = state_now_us();
+    unit->replication->next_due_us = MAX(unit->replication->next_due_us, unit->since_us);
     unit_plan(unit);
     scheduler_publish_replication(scheduler, unit);
     scheduler_pump(scheduler);

@@ -57,6 +57,7 @@ struct unit *unit_new(struct scheduler *scheduler, struct state_replication *rep
     struct unit *unit = g_new0(struct unit, 1);
     unit->scheduler = scheduler;
     unit->replication = replication;
+    unit->since_us = state_now_us();
     if (unit_refresh(unit, error))
         return unit;
     unit_free(unit);

@@ -4,7 +4,7 @@
 #include "base/error.h"
 
 #define EVENTS_MAX 200
-#define PRUNE_MAX 1000
+#define PRUNE_MAX 200
 
 #define COLUMNS                                                                                    \
     "id, kind, machine, parameters, state, who, attempt, queued_us, started_us, ended_us, step, "  \

@@ -85,6 +85,6 @@ gboolean state_job_event_add(struct state *state, gint64 job, gint64 at_us, Json
 JsonArray *state_job_event_list(struct state *state, gint64 job, GError **error);
 
 /* Removes jobs that ended before that time, and the oldest of more than keep that have ended; at
- * most a thousand at a time, so that it does not take long. *ret_removed tells how many. */
+ * most 200 at a time, so that it does not take long. *ret_removed tells how many. */
 gboolean state_job_prune(struct state *state, gint64 before_us, guint keep, guint *ret_removed,
                          GError **error);

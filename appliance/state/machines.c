@@ -58,6 +58,20 @@ static gboolean missing(gint64 id, GError **error)
     return FALSE;
 }
 
+gboolean state_machine_count(struct state *state, const char *host, gint64 *ret_count,
+                             GError **error)
+{
+    gint64 count = 0;
+    struct statement *query = statement_new(state, "SELECT count(*) FROM machine WHERE host = ?");
+    statement_bind_text(query, host);
+    if (statement_row(query))
+        count = statement_read_int(query);
+    if (!statement_done(query, error))
+        return FALSE;
+    *ret_count = count;
+    return TRUE;
+}
+
 struct state_machine *state_machine_get(struct state *state, gint64 id, GError **error)
 {
     struct state_machine *machine = NULL;

@@ -27,6 +27,10 @@ void state_machine_free(struct state_machine *machine);
 GPtrArray *state_machine_list(struct state *state, const char *host, const char *name,
                               GError **error);
 
+/* How many the host has. */
+gboolean state_machine_count(struct state *state, const char *host, gint64 *ret_count,
+                             GError **error);
+
 /* The caller owns it; error missing when there is none. */
 struct state_machine *state_machine_get(struct state *state, gint64 id, GError **error);
 

@@ -4,7 +4,7 @@
 # and a cycle do with what it leaves them. systemd itself does not run here: the same kernel is asked
 # for the same limits, one by one, and system calls are held against the filter.
 . "$(dirname "$0")/../kit/kit.sh"
-requires systemd-analyze setpriv unshare strace nbdkit
+requires systemd-analyze perl ssh setpriv unshare strace nbdkit
 [ "$(id -u)" = 0 ] || skip_all "needs root"
 
 unit=$KIT_TMP/landfalld.service
@@ -12,8 +12,8 @@ source=$KIT_TOP/appliance/daemon/landfalld.service
 # systemd looks for the program where programs are installed.
 sed "s#^ExecStart=landfalld#ExecStart=$KIT_BUILD/landfalld#" "$source" >"$unit"
 is "systemd understands it" "$(systemd-analyze verify --man=no "$unit" 2>&1 | grep -F landfalld || true)" ''
-ok "and judges its exposure to be less than 3 of 10" systemd-analyze security --offline=yes \
-    --threshold=30 --no-pager "$unit"
+ok "and judges its exposure to be less than 3.5 of 10" systemd-analyze security --offline=yes \
+    --threshold=35 --no-pager "$unit"
 
 # value NAME: what the unit says, of all lines of the name.
 value() {
@@ -22,12 +22,13 @@ value() {
 
 # --- the limits, without systemd ----------------------------------------------------------------
 
-capabilities=$(value CapabilityBoundingSet | tr ' ' '\n' | sed 's/^CAP_/+/' | tr 'A-Z\n' 'a-z,' | sed 's/,$//')
+capabilities=$(value CapabilityBoundingSet | tr ' ' '\n' | sort | sed 's/^CAP_/+/' | tr 'A-Z\n' 'a-z,' | sed 's/,$//')
 state=$KIT_TMP/state
 runtime=$KIT_TMP/runtime
 cat >"$KIT_TMP/limited" <<'END'
 #!/bin/bash
-# In a mount namespace of its own: what ProtectSystem=full and ProtectProc=invisible do.
+# In a mount namespace of its own: what ProtectSystem=full and ProtectProc=invisible do; and
+# MemoryDenyWriteExecute=yes, which the kernel knows by itself since 6.3 (PR_SET_MDWE).
 set -e
 capabilities=$1
 shift
@@ -36,14 +37,16 @@ for folder in /usr /boot /etc; do
     mount -o remount,bind,ro "$folder"
 done
 mount -t proc -o hidepid=invisible proc /proc
-exec setpriv --no-new-privs --bounding-set "-all,$capabilities" --inh-caps "-all" "$@"
+exec perl -e 'require "sys/syscall.ph"; syscall(SYS_prctl(), 65, 1, 0, 0, 0); exec @ARGV' setpriv --no-new-privs --bounding-set "-all,$capabilities" --inh-caps "-all" "$@"
 END
 chmod +x "$KIT_TMP/limited"
 limited=(unshare --mount --propagation slave "$KIT_TMP/limited" "$capabilities")
 run "${limited[@]}" touch /etc/landfall-was-here
 is "the limits hold: /etc is read-only" "$status" 1
 is "the limits hold: capabilities" "$("${limited[@]}" sed -n 's/^CapBnd:\t//p' /proc/self/status)" \
-    "$(printf '%016x' $((1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 10)))"
+    "$(printf '%016x' $((1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 8 | 1 << 10 | 1 << 23)))"
+
+is "the watch of scratch space gets its turn" "$("${limited[@]}" nice -n -10 true 2>&1)" ''
 
 # All system calls of the daemon and of a cycle. A traced process is slow, not different.
 trace=(strace -f -qq -o "$KIT_TMP/calls")
@@ -52,6 +55,13 @@ start_background "${limited[@]}" "${trace[@]}" landfalld --state-dir "$state" --
 ok "the daemon starts" wait_for 60 grep -q '^landfalld: ready$' "$KIT_LOG"
 daemon=$KIT_PID
 ok "and answers" landfall --socket "$runtime/landfalld.sock" host list
+# libvirt takes all rights from the ssh that it starts.
+ok "a host behind ssh" landfall --socket "$runtime/landfalld.sock" host add far qemu+ssh://root@127.0.0.1:1/system
+problem() {
+    landfall --socket "$runtime/landfalld.sock" host list | grep -E '^far .*cannot connect'
+}
+ok "does not answer" wait_for 20 problem
+like "which is all that is wrong with it" "$(problem)" 'Connection refused'
 stop_process "$(pgrep -P "$daemon" -x landfalld)"
 wait "$daemon" || true
 mv "$KIT_TMP/calls" "$KIT_TMP/calls-daemon"
@@ -85,8 +95,6 @@ for program in daemon cycle; do
     sed -nE 's/^[0-9]+ +([a-z0-9_]+)\(.*/\1/p' "$KIT_TMP/calls-$program" | sort -u >"$KIT_TMP/used"
     ok "calls of the $program were seen" grep -qx execve "$KIT_TMP/used"
     is "all calls of the $program pass the filter" "$(comm -23 "$KIT_TMP/used" "$KIT_TMP/filter")" ''
-    is "no memory of the $program is writable and executable" \
-        "$(grep -E '(mmap|mprotect)\(.*PROT_WRITE\|PROT_EXEC' "$KIT_TMP/calls-$program" || true)" ''
     is "no socket of the $program is of another family" "$(sed -nE 's/.* socket\((AF_[A-Z0-9]+),.*/\1/p' \
         "$KIT_TMP/calls-$program" | sort -u | grep -vxF "$(value RestrictAddressFamilies | tr ' ' '\n')" || true)" ''
 done

@@ -43,7 +43,7 @@ static void test_order(void)
 
 static void test_limits(void)
 {
-    const struct queue_limits limits = {.running = 3, .per_host = 2, .initial = 1};
+    const struct queue_limits limits = {.running = 3, .per_host = 2, .lengthy = 1};
     struct queue_entry initial[2] = {{"a", QUEUE_INITIAL, 0, 1, NULL},
                                      {"b", QUEUE_INITIAL, 0, 2, NULL}};
     struct queue_entry delta[3] = {{"a", QUEUE_DELTA, 0, 3, NULL},
@@ -65,7 +65,13 @@ static void test_limits(void)
     queue_done(queue, &initial[0]);
     check_next(queue, &limits, 9, &initial[1]);
     queue_done(queue, &delta[0]);
+    struct queue_entry proof = {"c", QUEUE_VERIFY, 0, 1, NULL};
+    queue_add(queue, &proof);
     check_next(queue, &limits, 9, &delta[1]);
+    queue_done(queue, &delta[1]);
+    check_next(queue, &limits, 9, NULL); /* a proof takes as long as a first copy, which runs */
+    queue_done(queue, &initial[1]);
+    check_next(queue, &limits, 9, &proof);
     queue_free(queue);
 }
 
@@ -119,7 +125,7 @@ static void model_take(struct model *model, struct queue *queue, const struct qu
         g_assert_cmpuint(++model->running, <=, limits->running);
         g_assert_cmpuint(++model->hosts[host_index(entry)], <=, limits->per_host);
         model->initial += entry->rank == QUEUE_INITIAL;
-        g_assert_cmpuint(model->initial, <=, limits->initial);
+        g_assert_cmpuint(model->initial, <=, limits->lengthy);
         model->longest_us[i] = MAX(model->longest_us[i], now_us - entry->due_us);
         model->taken[i]++;
         model->ends_us[i] = now_us + g_test_rand_int_range(1, 6);
@@ -133,7 +139,7 @@ static void check_busy(const struct model *model, const struct queue_limits *lim
         const struct queue_entry *entry = &model->entries[i];
         if (model->ends_us[i] == 0 && entry->due_us <= now_us)
             g_assert_true(model->hosts[host_index(entry)] == limits->per_host ||
-                          (entry->rank == QUEUE_INITIAL && model->initial == limits->initial));
+                          (entry->rank == QUEUE_INITIAL && model->initial == limits->lengthy));
     }
 }
 
@@ -141,7 +147,7 @@ static void check_busy(const struct model *model, const struct queue_limits *lim
  * make those of the others wait longer than its own. */
 static void test_by_chance(void)
 {
-    const struct queue_limits limits = {.running = 6, .per_host = 3, .initial = 2};
+    const struct queue_limits limits = {.running = 6, .per_host = 3, .lengthy = 2};
     struct model *model = g_new0(struct model, 1);
     struct queue *queue = queue_new();
     for (guint i = 0; i < ENTRIES; i++) {
