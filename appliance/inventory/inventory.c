@@ -178,7 +178,8 @@ char *inventory_host_uri(struct inventory *inventory, const char *host, GError *
 JsonObject *inventory_store(struct inventory *inventory, const char *store)
 {
     struct readiness_store seen = {0};
-    if (!store_looks_get(inventory->stores, store, &seen))
+    if (!store_looks_get(inventory->stores, store, &seen) ||
+        !store_looks_have_seen(inventory->stores, store))
         return NULL;
     JsonObject *object = json_object_new();
     json_set_optional_string(object, "id", seen.id);

@@ -11,6 +11,7 @@
 
 struct look {
     struct lane *lane;
+    gboolean is_seen;
     char *path;
     char *id;      /* or NULL */
     char *problem; /* or NULL */
@@ -43,6 +44,7 @@ static void on_seen(gpointer receiver, gpointer result)
 {
     struct look *look = receiver;
     struct sight *sight = result;
+    look->is_seen = TRUE;
     g_free(look->id);
     g_free(look->problem);
     look->id = g_steal_pointer(&sight->id);
@@ -163,12 +165,19 @@ static void describe(const char *name, struct look *look, struct readiness_store
     if (lane_overdue(look->lane, &what, &argument)) {
         g_free(look->problem);
         look->problem = g_strdup_printf("its folder does not answer in %u s", DEADLINE_S);
+        look->is_seen = TRUE;
     }
     ret_store->name = name;
     ret_store->id = look->id;
     ret_store->problem = look->problem;
     ret_store->free_bytes = look->problem ? 0 : look->free_bytes;
     ret_store->size_bytes = look->problem ? 0 : look->size_bytes;
+}
+
+gboolean store_looks_have_seen(const struct store_looks *looks, const char *name)
+{
+    const struct look *look = g_hash_table_lookup(looks->by_name, name);
+    return look && look->is_seen;
 }
 
 gboolean store_looks_get(struct store_looks *looks, const char *name,

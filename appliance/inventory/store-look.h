@@ -19,3 +19,6 @@ void store_looks_begin(struct store_looks *looks);
  * Strings are borrowed until the next turn of the main loop; has_copy is left alone. */
 gboolean store_looks_get(struct store_looks *looks, const char *name,
                          struct readiness_store *ret_store);
+
+/* FALSE for a moment after the start, or after the store was added. */
+gboolean store_looks_have_seen(const struct store_looks *looks, const char *name);

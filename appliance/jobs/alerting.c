@@ -3,7 +3,6 @@
 #include "appliance/jobs/alert-delivery.h"
 #include "appliance/jobs/job-json.h"
 #include "appliance/jobs/scheduler-private.h"
-#include "appliance/jobs/store-space.h"
 #include "appliance/state/hosts.h"
 #include "appliance/state/stores.h"
 #include "base/error.h"
@@ -13,16 +12,17 @@
 
 #define WARNING "warning"
 #define CRITICAL "critical"
-#define SPACE_S 60u
+#define STORES_S 30u
 
 struct alerting {
     struct state *state;
     struct event_hub *hub;
+    struct inventory *inventory;
     const struct scheduler_settings *settings;
     struct alert_delivery *delivery;
     GHashTable *raised; /* "kind/object": what the state has as raised */
     guint subscription;
-    guint space_timer;
+    guint store_timer;
     GCancellable *closing;
 };
 
@@ -234,12 +234,13 @@ static void on_hub_event(const struct event *event, gpointer data)
         resolve_alert(alerting, "host-lost", object);
 }
 
-static void on_space(void *data, const char *store, guint64 free_bytes, guint64 size_bytes)
+static void check_space(struct alerting *alerting, const char *store, const char *object,
+                        JsonObject *seen)
 {
-    struct alerting *alerting = data;
-    g_autofree char *object = g_strconcat("store/", store, NULL);
-    guint64 least = size_bytes / 100 * (guint64)alerting->settings->alert_store_free_percent;
-    if (free_bytes > least) {
+    guint64 free_bytes = 0, size_bytes = 0;
+    json_optional_uint(seen, "free_bytes", LANDFALL_ERROR_INTERNAL, &free_bytes, NULL);
+    json_optional_uint(seen, "size_bytes", LANDFALL_ERROR_INTERNAL, &size_bytes, NULL);
+    if (free_bytes > size_bytes / 100 * (guint64)alerting->settings->alert_store_free_percent) {
         resolve_alert(alerting, "store-full", object);
         return;
     }
@@ -247,6 +248,34 @@ static void on_space(void *data, const char *store, guint64 free_bytes, guint64 
     g_autofree char *message = g_strdup_printf("store %s is nearly full: %s are left", store, left);
     raise_alert(alerting, "store-full", object, CRITICAL, message,
                 "give it space, keep fewer recovery points, or move machines to another store");
+}
+
+static void check_store(struct alerting *alerting, const char *store)
+{
+    g_autofree char *object = g_strconcat("store/", store, NULL);
+    g_autoptr(JsonObject) seen = inventory_store(alerting->inventory, store);
+    const char *problem = NULL;
+    if (!seen)
+        return;
+    json_optional_string(seen, "error", LANDFALL_ERROR_INTERNAL, &problem, NULL);
+    if (!problem) {
+        resolve_alert(alerting, "store-lost", object);
+        check_space(alerting, store, object, seen);
+        return;
+    }
+    g_autofree char *message = g_strdup_printf("store %s cannot be used: %s", store, problem);
+    raise_alert(alerting, "store-lost", object, CRITICAL, message,
+                "mount or repair it; its replicas go on as soon as it is back");
+}
+
+static void check_stores(struct alerting *alerting)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) stores = state_store_list(alerting->state, &error);
+    if (!stores)
+        scheduler_complain("read the stores", error);
+    for (guint i = 0; stores && i < stores->len; i++)
+        check_store(alerting, ((const struct state_store *)stores->pdata[i])->name);
 }
 
 /* Whether the operator has taken the host or store away that the alert is about. */
@@ -273,11 +302,11 @@ static void resolve_gone(struct alerting *alerting)
     }
 }
 
-static gboolean on_space_timer(gpointer data)
+static gboolean on_store_timer(gpointer data)
 {
     struct alerting *alerting = data;
     resolve_gone(alerting);
-    store_space_look(alerting->state, alerting->closing, on_space, alerting);
+    check_stores(alerting);
     return G_SOURCE_CONTINUE;
 }
 
@@ -297,11 +326,13 @@ static void load_raised(struct alerting *alerting)
     }
 }
 
-struct alerting *alerting_new(struct state *state, struct event_hub *hub)
+struct alerting *alerting_new(struct state *state, struct event_hub *hub,
+                              struct inventory *inventory)
 {
     struct alerting *alerting = g_new0(struct alerting, 1);
     alerting->state = state;
     alerting->hub = hub;
+    alerting->inventory = inventory;
     alerting->raised = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     alerting->closing = g_cancellable_new();
     alerting->delivery = alert_delivery_new(state, alerting->closing);
@@ -315,7 +346,7 @@ void alerting_free(struct alerting *alerting)
     if (!alerting)
         return;
     g_cancellable_cancel(alerting->closing);
-    g_clear_handle_id(&alerting->space_timer, g_source_remove);
+    g_clear_handle_id(&alerting->store_timer, g_source_remove);
     event_hub_unsubscribe(alerting->hub, alerting->subscription);
     alert_delivery_free(alerting->delivery);
     g_hash_table_unref(alerting->raised);
@@ -326,8 +357,8 @@ void alerting_free(struct alerting *alerting)
 void alerting_reload(struct alerting *alerting, const struct scheduler_settings *settings)
 {
     alerting->settings = settings;
-    g_clear_handle_id(&alerting->space_timer, g_source_remove);
-    alerting->space_timer = g_timeout_add_seconds(SPACE_S, on_space_timer, alerting);
-    on_space_timer(alerting);
+    g_clear_handle_id(&alerting->store_timer, g_source_remove);
+    alerting->store_timer = g_timeout_add_seconds(STORES_S, on_store_timer, alerting);
+    on_store_timer(alerting);
     alert_delivery_go(alerting->delivery);
 }

@@ -2,10 +2,12 @@
 #pragma once
 
 /* What is wrong, noticed, noted and told: machines that lag, cycles that fail, hosts that are lost,
- * stores that are nearly full, bitmaps that missed a change. Each is raised once and resolved once;
- * each of the two is told once, by webhook and mail, tried again while that fails. */
+ * stores that are nearly full or out of reach, bitmaps that missed a change. Each is raised once
+ * and resolved once; each of the two is told once, by webhook and mail, tried again while that
+ * fails. */
 
 #include "appliance/events/event-hub.h"
+#include "appliance/inventory/inventory.h"
 #include "appliance/state/alerts.h"
 #include "appliance/state/replications.h"
 
@@ -13,7 +15,9 @@ struct alerting;
 struct scheduler;
 struct scheduler_settings;
 
-struct alerting *alerting_new(struct state *state, struct event_hub *hub);
+/* What it is given is borrowed. */
+struct alerting *alerting_new(struct state *state, struct event_hub *hub,
+                              struct inventory *inventory);
 void alerting_free(struct alerting *alerting);
 
 /* The settings have changed; borrowed as long as they are not loaded anew. */

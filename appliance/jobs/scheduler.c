@@ -171,7 +171,7 @@ struct scheduler *scheduler_new(struct state *state, struct event_hub *hub,
         g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)unit_free);
     scheduler->running = g_ptr_array_new();
     scheduler->closing = g_cancellable_new();
-    scheduler->alerting = alerting_new(state, hub);
+    scheduler->alerting = alerting_new(state, hub, inventory);
     if (scheduler_settings_load(&scheduler->settings, state, error) &&
         load_units(scheduler, error) && scheduler_reconcile(scheduler, error)) {
         alerting_reload(scheduler->alerting, &scheduler->settings);

@@ -105,5 +105,19 @@ ok "and an alert at once" wait_for 10 state_is \
     "SELECT state, message LIKE '%until somebody acts%' FROM alert WHERE kind = 'failing'" "raised|1"
 ok "J6: one that waits for the operator is tried again slowly" \
     state_is "SELECT next_due_us - last_started_us > 3500000000 FROM replication WHERE machine = $m1" 1
+
+# --- a store that goes away ---------------------------------------------------------------------
+
+# A setting that changes lets the daemon look at once.
+store_alert_is() {
+    landfall setting set alert_store_free_percent "$((alerts_asked++ % 2 + 1))" >/dev/null
+    state_is "SELECT state FROM alert WHERE kind = 'store-lost' AND object LIKE 'store/%'" "$1"
+}
+alerts_asked=0
+landfall setting set inventory_interval_s 1 >/dev/null
+mv "$daemon_store" "$daemon_store.away"
+ok "a store that is gone is told" wait_for 20 store_alert_is raised
+mv "$daemon_store.away" "$daemon_store"
+ok "and that it is back" wait_for 20 store_alert_is resolved
 daemon_stop
 done_testing
