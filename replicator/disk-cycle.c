@@ -84,33 +84,49 @@ static void warn(const struct disk_cycle *disk, const struct cycle_context *cont
     context->observer->warning(context->observer->data, code, disk->work->source.name, message);
 }
 
-/* As many lanes as the work is worth and the server takes, each with a connection. The first one is
- * the disk's own; a server that takes fewer than it says is worked with as it is. */
+/* Another connection to the source for the next lane. FALSE with *error when nothing can go on;
+ * a server that takes fewer than it says is worked with as it is. */
+static gboolean add_connection(struct pass *pass, const struct disk_cycle *disk,
+                               const struct cycle_context *context, gboolean *ret_refused,
+                               GError **error)
+{
+    g_autoptr(GError) refusal = NULL;
+    struct nbd_handle *handle =
+        nbd_source_connect(&disk->work->source, NULL, context->cancelled, &refusal);
+    *ret_refused = !handle;
+    if (!handle && g_atomic_int_get(context->cancelled)) {
+        g_propagate_error(error, g_steal_pointer(&refusal));
+        return FALSE;
+    }
+    if (!handle) {
+        warn(disk, context, "fewer-connections", refusal->message);
+        return TRUE;
+    }
+    pass->lanes[pass->lane_count++].connection = handle;
+    return nbd_source_check_size(&disk->work->source, handle, disk->disk_bytes, error);
+}
+
+/* As many lanes as the work is worth and the server takes, each with a connection. The disk's own,
+ * which has been asked what to read, is one of them where another is dear or not to be had. */
 static gboolean open_connections(struct pass *pass, struct disk_cycle *disk,
                                  const struct cycle_context *context, GError **error)
 {
     guint64 requests = extent_list_request_count(disk->candidates);
     guint cores = CLAMP(g_get_num_processors(), 1, LANES_MAX);
     guint wanted = (guint)CLAMP(requests / REQUESTS_PER_LANE, 1, (guint64)cores);
+    gboolean refused = FALSE;
     if (nbd_can_multi_conn(disk->handle) != 1)
         wanted = 1;
-    pass->lanes[0].connection = g_steal_pointer(&disk->handle);
-    for (pass->lane_count = 1; pass->lane_count < wanted; pass->lane_count++) {
-        g_autoptr(GError) refusal = NULL;
-        struct nbd_handle *handle =
-            nbd_source_connect(&disk->work->source, NULL, context->cancelled, &refusal);
-        if (!handle && g_atomic_int_get(context->cancelled)) {
-            g_propagate_error(error, g_steal_pointer(&refusal));
-            return FALSE;
-        }
-        if (!handle) {
-            warn(disk, context, "fewer-connections", refusal->message);
-            break;
-        }
-        pass->lanes[pass->lane_count].connection = handle;
-        if (!nbd_source_check_size(&disk->work->source, handle, disk->disk_bytes, error))
+    if (wanted == 1 || disk->work->source.command)
+        pass->lanes[pass->lane_count++].connection = g_steal_pointer(&disk->handle);
+    while (pass->lane_count < wanted && !refused) {
+        if (pass->lane_count == wanted - 1) /* never more connections than lanes */
+            nbd_source_disconnect(g_steal_pointer(&disk->handle));
+        if (!add_connection(pass, disk, context, &refused, error))
             return FALSE;
     }
+    if (disk->handle)
+        pass->lanes[pass->lane_count++].connection = g_steal_pointer(&disk->handle);
     return TRUE;
 }
 

@@ -88,6 +88,7 @@ static gboolean queue_run(struct lane_compare *compare, struct lane_slot *slot, 
         return FALSE;
     slot->writes_in_flight++;
     compare->writes_in_flight++;
+    compare->writes_queued++;
     lane_count(&job->counters->sent_bytes, length);
     return record_run(compare, offset / BLOCK_BYTES, n, layer_offset, before + first, after + first,
                       error);

@@ -19,7 +19,8 @@ struct lane_compare {
     struct lane_job *job;                    /* set once */
     struct replica_lane *replica;            /* set once */
     GArray *changes;                         /* struct block_change */
-    guint writes_in_flight;                  /* of all slots */
+    guint writes_in_flight;                  /* of all slots, from when they are queued */
+    guint writes_queued;                     /* since the last submit */
     struct block_hash page[MAP_PAGE_BLOCKS]; /* entries of page_number, if has_page */
     guint64 page_number;
     gboolean has_page;

@@ -13,6 +13,7 @@
 
 #define POLL_MS 100 /* how long a cancel may go unseen */
 #define DRAIN_MS 500
+#define WRITE_BATCH 6u
 
 struct lane {
     struct lane_job *job;
@@ -215,6 +216,19 @@ static gboolean is_busy(const struct lane *lane, gboolean over)
     return reads + lane->compare.writes_in_flight > 0;
 }
 
+/* The blocks that a scan finds changed are many small writes: handed to the kernel several at a
+ * time they cost it one pass through the block layer. Those of a first copy are as large as its
+ * reads. No write waits for want of another: without reads in flight all go. */
+static gboolean submit(struct lane *lane, gboolean over, GError **error)
+{
+    const struct lane_job *job = lane->job;
+    if (!over && !job->in_place && lane->compare.writes_queued < WRITE_BATCH &&
+        nbd_reader_open_reads(lane->reader) > 0)
+        return TRUE;
+    lane->compare.writes_queued = 0;
+    return job->ops->submit(lane->compare.replica, error);
+}
+
 /* After a cancel or a failure the reads in flight are awaited for a moment: a server such as nbdkit
  * 1.32 aborts when a client leaves with answers on their way. */
 static gboolean lane_loop(struct lane *lane, GError **error)
@@ -226,7 +240,7 @@ static gboolean lane_loop(struct lane *lane, GError **error)
         if (over && patience_us == G_MAXINT64)
             patience_us = g_get_monotonic_time() + DRAIN_MS * 1000;
         int timeout_ms = over ? POLL_MS : lane_fill(lane);
-        if (!job->ops->submit(lane->compare.replica, error))
+        if (!submit(lane, over, error))
             return FALSE;
         if ((over || !lane->work_left) && !is_busy(lane, over))
             break;

@@ -49,7 +49,10 @@ static gboolean prepare(struct nbd_handle *handle, const struct nbd_source *sour
         nbd_set_uri_allow_transports(handle,
                                      LIBNBD_ALLOW_TRANSPORT_TCP | LIBNBD_ALLOW_TRANSPORT_UNIX) < 0)
         return FALSE;
-    return !context || nbd_add_meta_context(handle, context) == 0;
+    /* Structured replies tell more than a read wants to know, and QEMU looks up the status of all
+     * it sends to tell it. */
+    return context ? nbd_add_meta_context(handle, context) == 0
+                   : nbd_set_request_structured_replies(handle, false) == 0;
 }
 
 /* With a command, the URI's path is the export's name. */

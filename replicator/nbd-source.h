@@ -20,9 +20,9 @@ struct nbd_source {
 /* Checks the URI without connecting. Error config says what is wrong with it. */
 gboolean nbd_source_check(const struct nbd_source *source, GError **error);
 
-/* Connects and negotiates; context (may be NULL) is asked for, and may not be granted:
- * nbd_can_meta_context tells. Waits at most 30 s, or until *cancelled is not 0. The caller closes
- * the handle with nbd_close. Errors: source (names the server), cancelled. */
+/* Connects and negotiates; context is asked for, and may not be granted: nbd_can_meta_context
+ * tells. NULL: a connection for reading alone. Waits at most 30 s, or until *cancelled is not 0.
+ * The caller closes the handle with nbd_close. Errors: source (names the server), cancelled. */
 struct nbd_handle *nbd_source_connect(const struct nbd_source *source, const char *context,
                                       const gint *cancelled, GError **error);
 
