@@ -16,6 +16,7 @@ struct alert_delivery {
     struct state *state;
     GCancellable *closing;
     struct state_alert *alert; /* is being told, or NULL */
+    GHashTable *went;          /* told_key → NOTIFY_…, of those told in part */
     guint timer;
 };
 
@@ -24,6 +25,7 @@ struct alert_delivery *alert_delivery_new(struct state *state, GCancellable *clo
     struct alert_delivery *delivery = g_new0(struct alert_delivery, 1);
     delivery->state = state;
     delivery->closing = g_object_ref(closing);
+    delivery->went = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     return delivery;
 }
 
@@ -31,18 +33,27 @@ void alert_delivery_free(struct alert_delivery *delivery)
 {
     g_clear_handle_id(&delivery->timer, g_source_remove);
     state_alert_free(delivery->alert);
+    g_hash_table_unref(delivery->went);
     g_object_unref(delivery->closing);
     g_free(delivery);
 }
 
+/* What is told of an alert, owned by the caller: each change of its state is something else. */
+static char *told_key(const struct state_alert *alert)
+{
+    return g_strdup_printf("%s/%s/%s/%" G_GINT64_FORMAT, alert->kind, alert->object, alert->state,
+                           alert->raised_us);
+}
+
+/* went: what need not go again, because the other did not. */
 static struct notification *notification_new(const struct state_alert *alert, const char *webhook,
-                                             const char *mail_to)
+                                             const char *mail_to, unsigned went)
 {
     struct notification *notification = g_new0(struct notification, 1);
     gboolean resolved = strcmp(alert->state, STATE_ALERT_RESOLVED) == 0;
-    notification->webhook = *webhook ? g_strdup(webhook) : NULL;
-    /* A mail that has gone is not sent again because the webhook did not answer. */
-    if (*mail_to && (!*webhook || alert->tries <= 1))
+    if (*webhook && !(went & NOTIFY_WEBHOOK))
+        notification->webhook = g_strdup(webhook);
+    if (*mail_to && !(went & NOTIFY_MAIL))
         notification->mail_to = g_strdup(mail_to);
     notification->subject =
         g_strdup_printf("[Landfall] %s%s", resolved ? "resolved: " : "", alert->message);
@@ -61,6 +72,10 @@ static void note_outcome(struct alert_delivery *delivery, const GError *failure)
     gint64 retry_us = 0;
     if (failure && alert->tries < TRIES_MAX)
         retry_us = state_now_us() + (FIRST_RETRY_US << (alert->tries - 1));
+    if (!retry_us) {
+        g_autofree char *key = told_key(alert);
+        g_hash_table_remove(delivery->went, key);
+    }
     if (failure)
         g_warning("alert %s of %s could not be told (try %d of %d): %s", alert->kind, alert->object,
                   (int)alert->tries, TRIES_MAX, failure->message);
@@ -74,10 +89,14 @@ static void on_notified(GObject *source, GAsyncResult *result, gpointer data)
 {
     struct alert_delivery *delivery = data;
     g_autoptr(GError) failure = NULL;
+    unsigned went = 0;
     (void)source;
-    notify_finish(result, &failure);
+    notify_finish(result, &went, &failure);
     if (g_error_matches(failure, G_IO_ERROR, G_IO_ERROR_CANCELLED))
         return; /* the delivery has gone */
+    char *key = told_key(delivery->alert);
+    went |= GPOINTER_TO_UINT(g_hash_table_lookup(delivery->went, key));
+    g_hash_table_replace(delivery->went, key, GUINT_TO_POINTER(went));
     note_outcome(delivery, failure);
     alert_delivery_go(delivery);
 }
@@ -99,11 +118,15 @@ static void tell(struct alert_delivery *delivery)
         note_outcome(delivery, error);
         return;
     }
-    if (*webhook || *mail_to)
-        notify_async(notification_new(delivery->alert, webhook, mail_to), delivery->closing,
-                     on_notified, delivery);
-    else
-        note_outcome(delivery, NULL);
+    g_autofree char *key = told_key(delivery->alert);
+    unsigned went = GPOINTER_TO_UINT(g_hash_table_lookup(delivery->went, key));
+    struct notification *notification = notification_new(delivery->alert, webhook, mail_to, went);
+    if (notification->webhook || notification->mail_to) {
+        notify_async(notification, delivery->closing, on_notified, delivery);
+        return;
+    }
+    notification_free(notification);
+    note_outcome(delivery, NULL);
 }
 
 void alert_delivery_go(struct alert_delivery *delivery)

@@ -123,8 +123,8 @@ static void on_mail_done(GObject *source, GAsyncResult *result, gpointer task)
         g_subprocess_force_exit(process);
     if (!g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
         g_source_remove(deadline);
-    if (talked)
-        judge_mail(process, &error);
+    if (talked && judge_mail(process, &error))
+        ((struct notification *)g_task_get_task_data(task))->went |= NOTIFY_MAIL;
     return_result(task, error);
 }
 
@@ -178,9 +178,11 @@ static void on_webhook_done(GObject *source, GAsyncResult *result, gpointer data
 {
     GTask *task = data;
     GError *error = NULL;
-    const struct notification *notification = g_task_get_task_data(task);
+    struct notification *notification = g_task_get_task_data(task);
     (void)source;
-    if (!g_task_propagate_boolean(G_TASK(result), &error))
+    if (g_task_propagate_boolean(G_TASK(result), &error))
+        notification->went |= NOTIFY_WEBHOOK;
+    else
         g_object_set_data_full(G_OBJECT(task), WEBHOOK_ERROR, error, (GDestroyNotify)g_error_free);
     if (notification->mail_to)
         send_mail(task);
@@ -202,7 +204,9 @@ void notify_async(struct notification *notification, GCancellable *cancellable,
     g_task_run_in_thread(call, webhook_thread);
 }
 
-gboolean notify_finish(GAsyncResult *result, GError **error)
+gboolean notify_finish(GAsyncResult *result, unsigned *ret_went, GError **error)
 {
+    const struct notification *notification = g_task_get_task_data(G_TASK(result));
+    *ret_went = notification->went;
     return g_task_propagate_boolean(G_TASK(result), error);
 }

@@ -21,7 +21,8 @@ start_background perl -MIO::Socket::INET -e '
     }'
 webhook_log=$KIT_LOG
 mkdir "$KIT_TMP/bin"
-printf '#!/bin/bash\n{ echo mail "$@"; cat; } >>"%s/mails"\n' "$KIT_TMP" >"$KIT_TMP/bin/sendmail"
+printf '#!/bin/bash\n[ ! -e "%s/refuse" ] || exit 1\n{ echo mail "$@"; cat; } >>"%s/mails"\n' \
+    "$KIT_TMP" "$KIT_TMP" >"$KIT_TMP/bin/sendmail"
 chmod +x "$KIT_TMP/bin/sendmail"
 export PATH="$KIT_TMP/bin:$PATH"
 wait_for 10 grep -q listening "$webhook_log"
@@ -118,6 +119,15 @@ landfall setting set inventory_interval_s 1 >/dev/null
 mv "$daemon_store" "$daemon_store.away"
 ok "a store that is gone is told" wait_for 20 store_alert_is raised
 mv "$daemon_store.away" "$daemon_store"
+[ -z "${LANDFALL_LONG:-}" ] || touch "$KIT_TMP/refuse"
 ok "and that it is back" wait_for 20 store_alert_is resolved
+if [ -n "${LANDFALL_LONG:-}" ]; then
+    untold="SELECT notify_error LIKE '%sendmail%' FROM alert WHERE kind = 'store-lost' AND pending = 'resolved'"
+    ok "a mail that is not taken is known" wait_for 10 state_is "$untold" 1
+    rm "$KIT_TMP/refuse"
+    ok "and sent again" wait_for 60 grep -q '^Subject: .Landfall. resolved: store' "$KIT_TMP/mails"
+    is "J8: but the webhook is not called again" \
+        "$(grep '"kind":"store-lost"' "$webhook_log" | jq -r .state | tr '\n' ' ')" "raised resolved "
+fi
 daemon_stop
 done_testing

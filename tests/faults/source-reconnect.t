@@ -85,7 +85,7 @@ start_qemu_nbd "$KIT_TMP/good.sock" -r -f raw "$disk"
 good=(--disk "vda=$KIT_URI")
 status=0
 strace -f -qq -o "$KIT_TMP/trace" -e trace=recvfrom \
-    -e inject=recvfrom:error=ECONNRESET:when=20+20 landfall-replicate --store "$STORE" \
+    -e inject=recvfrom:error=ECONNRESET:when=20+16 landfall-replicate --store "$STORE" \
     --machine "$MACHINE" "${good[@]}" >"$EVENTS" 2>"$EVENTS.stderr" || status=$?
 cuts=$(grep -c INJECTED "$KIT_TMP/trace")
 diag "$cuts cuts"
