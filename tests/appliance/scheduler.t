@@ -123,7 +123,7 @@ mv "$daemon_store.away" "$daemon_store"
 ok "and that it is back" wait_for 20 store_alert_is resolved
 if [ -n "${LANDFALL_LONG:-}" ]; then
     untold="SELECT notify_error LIKE '%sendmail%' FROM alert WHERE kind = 'store-lost' AND pending = 'resolved'"
-    ok "a mail that is not taken is known" wait_for 10 state_is "$untold" 1
+    ok "a mail that is not taken is known" wait_for 30 state_is "$untold" 1
     rm "$KIT_TMP/refuse"
     ok "and sent again" wait_for 60 grep -q '^Subject: .Landfall. resolved: store' "$KIT_TMP/mails"
     is "J8: but the webhook is not called again" \
