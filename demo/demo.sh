@@ -187,6 +187,7 @@ export LANDFALL_SOCKET=$KIT_TMP/landfalld-run/landfalld.sock
 show landfall host add here qemu:///system
 show landfall store add main store
 wait_for 20 bash -c "landfall machine show $machine >/dev/null"
+show landfall host list
 show landfall machine list
 show landfall machine readiness $machine
 
@@ -209,6 +210,10 @@ title "What the daemon knows"
 show landfall machine list
 show landfall recovery-point list $machine
 show landfall job list
+show landfall job follow 2
+show landfall pause $machine
+show landfall machine list
+show landfall resume $machine
 
 title "What the store holds, without the daemon"
 show landfall store list store
