@@ -63,17 +63,6 @@ static gboolean pause_machine(struct daemon *daemon, GError **error)
     return answer != NULL;
 }
 
-int command_pause(int argc, char **argv)
-{
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .parameters = "MACHINE - begin no more cycles of it",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .work = pause_machine,
-                              });
-}
-
 static gboolean resume_machine(struct daemon *daemon, GError **error)
 {
     g_autoptr(JsonObject) answer = ask(daemon, "POST", "/resume", NULL, error);
@@ -82,15 +71,27 @@ static gboolean resume_machine(struct daemon *daemon, GError **error)
     return answer != NULL;
 }
 
-int command_resume(int argc, char **argv)
+/* A command whose one argument is a machine. */
+static int run_verb(int argc, char **argv, const char *parameters,
+                    gboolean (*work)(struct daemon *daemon, GError **error))
 {
     return daemon_command_run(argc, argv,
                               &(struct daemon_command){
-                                  .parameters = "MACHINE - go on after a pause",
+                                  .parameters = parameters,
                                   .minimum = 1,
                                   .maximum = 1,
-                                  .work = resume_machine,
+                                  .work = work,
                               });
+}
+
+int command_pause(int argc, char **argv)
+{
+    return run_verb(argc, argv, "MACHINE - begin no more cycles of it", pause_machine);
+}
+
+int command_resume(int argc, char **argv)
+{
+    return run_verb(argc, argv, "MACHINE - go on after a pause", resume_machine);
 }
 
 static gboolean stop_machine(struct daemon *daemon, GError **error)
