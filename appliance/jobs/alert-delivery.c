@@ -143,7 +143,9 @@ void alert_delivery_go(struct alert_delivery *delivery)
         }
         if (error)
             g_critical("cannot read what is to be told: %s", error->message);
-        if (next_us != G_MAXINT64)
+        if (next_us == G_MAXINT64) /* nothing waits, also of what was raised and resolved since */
+            g_hash_table_remove_all(delivery->went);
+        else
             delivery->timer = g_timeout_add_seconds(
                 (guint)CLAMP((next_us - now_us) / G_USEC_PER_SEC + 1, 1, SLEEP_MAX_S), on_timer,
                 delivery);
