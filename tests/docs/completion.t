@@ -12,7 +12,7 @@ start_nbdkit "$KIT_TMP/nbd" -r file "$KIT_TMP/disk"
 landfall cycle --disk vda="$KIT_URI" --disk vdb="$KIT_URI" --machine alpha --store "$store" >"$KIT_TMP/log"
 landfall cycle --disk vda="$KIT_URI" --disk vdb="$KIT_URI" --machine alpha --store "$store" >"$KIT_TMP/log"
 landfall cycle --disk vda="$KIT_URI" --machine beta --store "$store" >"$KIT_TMP/log"
-mkdir "$KIT_TMP/work" "$KIT_TMP/work/folder" && touch "$KIT_TMP/work/file"
+mkdir "$KIT_TMP/place" "$KIT_TMP/place/folder" && touch "$KIT_TMP/place/file"
 virsh -q define /dev/stdin >"$KIT_TMP/log" <<END
 <domain type='qemu'><name>web</name><memory>1024</memory><os><type>hvm</type></os><devices>
 <disk type='file'><source file='/web.img'/><target dev='vda'/></disk>
@@ -23,7 +23,7 @@ END
 cat >"$KIT_TMP/complete" <<'END'
 . /usr/share/bash-completion/bash_completion
 . "$KIT_TOP/doc/completion/$1"
-cd "$KIT_TMP/work"
+cd "$KIT_TMP/place"
 COMP_LINE=${*} COMP_POINT=${#COMP_LINE} COMP_TYPE=9 COMP_KEY=9
 # readline cuts words at these, and hands over the pieces.
 COMP_WORDS=()
@@ -82,7 +82,7 @@ completes "disks of a host's machine" 'vda vdb' \
 completes "machines of a store, without a host" 'alpha beta' landfall cycle --store "$store" --machine ''
 completes "a store" 'folder' landfall cycle --store f
 completes "a number is not guessed" '' landfall cycle --retain ''
-completes "a store that is none" '' landfall store list "$KIT_TMP/work" ''
+completes "a store that is none" '' landfall store list "$KIT_TMP/place" ''
 
 # Names that the daemon knows.
 landfalld_start d

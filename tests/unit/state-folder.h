@@ -20,6 +20,28 @@ static inline struct state *open_state(const char *folder)
     return state;
 }
 
+/* A fixture: what a test calls fails into error, which the test looks at or leaves empty. */
+struct rig {
+    char *folder;
+    struct state *state;
+    GError *error;
+};
+
+static inline void set_up(struct rig *rig, gconstpointer data)
+{
+    (void)data;
+    rig->folder = temp_folder_new();
+    rig->state = open_state(rig->folder);
+}
+
+static inline void tear_down(struct rig *rig, gconstpointer data)
+{
+    (void)data;
+    g_assert_no_error(rig->error);
+    state_free(rig->state);
+    temp_folder_free(rig->folder);
+}
+
 static inline void run_sql(struct state *state, const char *sql)
 {
     char *message = NULL;

@@ -7,27 +7,6 @@
 #include "base/error.h"
 #include "tests/unit/state-folder.h"
 
-struct rig {
-    char *folder;
-    struct state *state;
-    GError *error;
-};
-
-static void set_up(struct rig *rig, gconstpointer data)
-{
-    (void)data;
-    rig->folder = temp_folder_new();
-    rig->state = open_state(rig->folder);
-}
-
-static void tear_down(struct rig *rig, gconstpointer data)
-{
-    (void)data;
-    g_assert_no_error(rig->error);
-    state_free(rig->state);
-    temp_folder_free(rig->folder);
-}
-
 /* --- jobs ----------------------------------------------------------------------------------------
  */
 

@@ -13,27 +13,6 @@
 
 #define UUID "5c4d1f9e-0001-4000-8000-000000000001"
 
-struct rig {
-    char *folder;
-    struct state *state;
-    GError *error;
-};
-
-static void set_up(struct rig *rig, gconstpointer data)
-{
-    (void)data;
-    rig->folder = temp_folder_new();
-    rig->state = open_state(rig->folder);
-}
-
-static void tear_down(struct rig *rig, gconstpointer data)
-{
-    (void)data;
-    g_assert_no_error(rig->error);
-    state_free(rig->state);
-    temp_folder_free(rig->folder);
-}
-
 static void add_host(struct rig *rig, const char *name)
 {
     g_assert_true(state_host_add(rig->state, "root", name, "qemu:///system", "both", &rig->error));

@@ -128,9 +128,9 @@ static void test_disk_count(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/work/round-trip", test_round_trip);
-    g_test_add_func("/work/defaults", test_defaults);
-    g_test_add_func("/work/refused", test_refused);
-    g_test_add_func("/work/disk-count", test_disk_count);
+    g_test_add_func("/work-json/round-trip", test_round_trip);
+    g_test_add_func("/work-json/defaults", test_defaults);
+    g_test_add_func("/work-json/refused", test_refused);
+    g_test_add_func("/work-json/disk-count", test_disk_count);
     return g_test_run();
 }
