@@ -171,5 +171,7 @@ int main(int argc, char **argv)
         return command_thaw_guard(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], COMMAND_FORGET) == 0)
         return command_forget(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], COMMAND_FAILOVER_STEP) == 0)
+        return command_failover_step(argc - 1, argv + 1);
     return run_command(argc, argv);
 }

@@ -66,6 +66,8 @@ int command_store_export(int argc, char **argv);
 int command_thaw_guard(int argc, char **argv);
 #define COMMAND_FORGET "forget"
 int command_forget(int argc, char **argv);
+#define COMMAND_FAILOVER_STEP "failover-step"
+int command_failover_step(int argc, char **argv);
 
 /* Parses options into entries, and into group (taken; may be NULL), which has a help of its own;
  * what is left in argv are the command's arguments, from minimum to maximum of them. parameters

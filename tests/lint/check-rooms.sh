@@ -29,7 +29,8 @@ forbidden_libraries() {
 allowed_folders() {
     case $1 in
     appliance/state | appliance/events | appliance/cycle) echo "$1" ;;
-    appliance/cli) echo 'appliance/cli appliance/cycle' ;;
+    appliance/cli) echo 'appliance/cli appliance/cycle appliance/steps' ;;
+    appliance/steps) echo 'appliance/steps appliance/cycle' ;;
     appliance/inventory) echo 'appliance/inventory appliance/state appliance/events' ;;
     appliance/jobs) echo 'appliance/jobs appliance/inventory appliance/state appliance/events' ;;
     appliance/api) echo 'appliance/api appliance/jobs appliance/inventory appliance/state appliance/events' ;;
@@ -41,7 +42,7 @@ folders_of_library() {
     case $1 in
     sqlite3.h) echo 'appliance/state' ;;
     microhttpd.h) echo 'appliance/api' ;;
-    curl/*) echo 'appliance/cli appliance/jobs' ;;
+    curl/*) echo 'appliance/cli appliance/jobs appliance/steps' ;;
     systemd/*) echo 'appliance/daemon' ;;
     esac
 }

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "appliance/steps/step.h"
+#include "appliance/steps/steps.h"
+#include "base/error.h"
+#include "base/json.h"
+
+#include <string.h>
+
+enum need {
+    NEED_MACHINE = 1,
+    NEED_SOURCE = 2,
+    NEED_TARGET = 4,
+    NEED_STORE = 8, /* with the machine in it */
+    NEED_POINT = 16,
+};
+
+static const struct {
+    const char *name;
+    unsigned needs;
+    step_function perform;
+} steps[] = {
+    {NULL, 0, NULL},
+};
+
+static gboolean has_needs(const struct step_work *work, unsigned needs, GError **error)
+{
+    const char *missing = NULL;
+    if (needs & NEED_MACHINE && !work->machine_uuid)
+        missing = "machine";
+    else if (needs & NEED_SOURCE && !work->source_uri)
+        missing = "source";
+    else if (needs & NEED_TARGET && !work->target_uri)
+        missing = "target";
+    else if (needs & NEED_STORE && !work->store_path)
+        missing = "store";
+    else if (needs & NEED_POINT && work->recovery_point == 0)
+        missing = "recovery_point";
+    if (missing)
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL, "work: step %s needs a member '%s'",
+                           work->step, missing);
+    return missing == NULL;
+}
+
+JsonObject *step_perform(const struct step_run *run, GError **error)
+{
+    for (gsize i = 0; steps[i].name; i++)
+        if (strcmp(steps[i].name, run->work->step) == 0)
+            return has_needs(run->work, steps[i].needs, error) && !step_is_cancelled(run, error)
+                       ? steps[i].perform(run, error)
+                       : NULL;
+    landfall_error_set(error, LANDFALL_ERROR_CONFIG, "use landfall and landfalld of one version",
+                       "there is no step '%s'", run->work->step);
+    return NULL;
+}
+
+static void tell(const struct step_run *run, const char *event, const char *format,
+                 va_list arguments)
+{
+    g_autoptr(JsonObject) line = json_object_new();
+    g_autofree char *message = g_strdup_vprintf(format, arguments);
+    json_object_set_string_member(line, "event", event);
+    json_object_set_string_member(line, "message", message);
+    run->event(line);
+}
+
+void step_note(const struct step_run *run, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    tell(run, "note", format, arguments);
+    va_end(arguments);
+}
+
+void step_warn(const struct step_run *run, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    tell(run, "warning", format, arguments);
+    va_end(arguments);
+}
+
+void step_progress(const struct step_run *run, guint64 done, guint64 total)
+{
+    g_autoptr(JsonObject) line = json_object_new();
+    json_object_set_string_member(line, "event", "progress");
+    json_object_set_int_member(line, "done", (gint64)done);
+    json_object_set_int_member(line, "total", (gint64)total);
+    run->event(line);
+}
+
+gboolean step_is_cancelled(const struct step_run *run, GError **error)
+{
+    if (!g_atomic_int_get(run->cancelled))
+        return FALSE;
+    landfall_error_set(error, LANDFALL_ERROR_CANCELLED, NULL, "cancelled");
+    return TRUE;
+}
