@@ -46,7 +46,7 @@ GHashTable *snapshot_checkpoint_usable_parse(xmlDocPtr document)
 {
     GHashTable *usable = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GPtrArray) nodes =
-        snapshot_xml_nodes(document, "//disks/disk[@checkpoint='bitmap' and @size]/@name");
+        snapshot_xml_nodes(document, NULL, "//disks/disk[@checkpoint='bitmap' and @size]/@name");
     for (guint i = 0; i < nodes->len; i++) {
         char *name = snapshot_xml_string(document, nodes->pdata[i], "string(.)");
         if (name)
@@ -84,7 +84,7 @@ static gboolean redefine_for_disk(struct snapshot_machine *machine, xmlDocPtr wh
                                   const char *disk_name)
 {
     g_autoptr(xmlDoc) document = xmlCopyDoc(whole, 1);
-    g_autoptr(GPtrArray) nodes = snapshot_xml_nodes(document, "/domaincheckpoint/disks/disk");
+    g_autoptr(GPtrArray) nodes = snapshot_xml_nodes(document, NULL, "/domaincheckpoint/disks/disk");
     for (guint i = 0; i < nodes->len; i++) {
         g_autofree char *name = snapshot_xml_string(document, nodes->pdata[i], "string(./@name)");
         if (g_strcmp0(name, disk_name) == 0)
@@ -121,7 +121,7 @@ static gboolean delete_disk_by_disk(struct snapshot_machine *machine, const char
     if (!whole)
         return FALSE;
     g_autoptr(GPtrArray) nodes =
-        snapshot_xml_nodes(whole, "/domaincheckpoint/disks/disk[@checkpoint='bitmap']/@name");
+        snapshot_xml_nodes(whole, NULL, "/domaincheckpoint/disks/disk[@checkpoint='bitmap']/@name");
     for (guint i = 0; i < nodes->len; i++) {
         g_autofree char *disk_name = snapshot_xml_string(whole, nodes->pdata[i], "string(.)");
         if (redefine_for_disk(machine, whole, disk_name))

@@ -20,13 +20,6 @@ static void set_texts(JsonObject *object, xmlDocPtr document, xmlNodePtr node,
     }
 }
 
-static gboolean holds(xmlDocPtr document, xmlNodePtr node, const char *xpath)
-{
-    g_autofree char *call = g_strdup_printf("string(boolean(%s))", xpath);
-    g_autofree char *text = snapshot_xml_string(document, node, call);
-    return g_strcmp0(text, "true") == 0;
-}
-
 static guint64 number(xmlDocPtr document, const char *xpath)
 {
     g_autofree char *text = snapshot_xml_string(document, NULL, xpath);
@@ -77,12 +70,13 @@ static void set_general(JsonObject *facts, xmlDocPtr document)
 
 static void set_firmware(JsonObject *facts, xmlDocPtr document)
 {
-    gboolean uefi =
-        holds(document, NULL, "/domain/os[@firmware='efi' or loader/@type='pflash' or nvram]");
-    gboolean kernel = holds(document, NULL, "/domain/os/kernel");
-    gboolean secure = holds(document, NULL,
-                            "/domain/os[loader/@secure='yes' or "
-                            "firmware/feature[@name='secure-boot' and @enabled='yes']]");
+    gboolean uefi = snapshot_xml_holds(
+        document, NULL, "/domain/os[@firmware='efi' or loader/@type='pflash' or nvram]");
+    gboolean kernel = snapshot_xml_holds(document, NULL, "/domain/os/kernel");
+    gboolean secure =
+        snapshot_xml_holds(document, NULL,
+                           "/domain/os[loader/@secure='yes' or "
+                           "firmware/feature[@name='secure-boot' and @enabled='yes']]");
     json_object_set_string_member(facts, "firmware", uefi ? "uefi" : kernel ? "kernel" : "bios");
     json_object_set_boolean_member(facts, "secure_boot", uefi && secure);
 }
@@ -107,10 +101,13 @@ static JsonObject *disk_facts(xmlDocPtr document, xmlNodePtr node, const struct 
     json_object_set_array_member(facts, "chain", chain);
     json_set_optional_string(facts, "folder", disk->image_dir);
     json_object_set_boolean_member(facts, "read_only", disk->read_only);
-    json_object_set_boolean_member(facts, "shareable", holds(document, node, "./shareable"));
-    json_object_set_boolean_member(facts, "transient", holds(document, node, "./transient"));
-    json_object_set_boolean_member(facts, "encrypted",
-                                   holds(document, node, "./encryption | ./source/encryption"));
+    json_object_set_boolean_member(facts, "shareable",
+                                   snapshot_xml_holds(document, node, "./shareable"));
+    json_object_set_boolean_member(facts, "transient",
+                                   snapshot_xml_holds(document, node, "./transient"));
+    json_object_set_boolean_member(
+        facts, "encrypted",
+        snapshot_xml_holds(document, node, "./encryption | ./source/encryption"));
     json_object_set_boolean_member(facts, "removable", public->removable);
     json_object_set_boolean_member(facts, "supported", !public->unsupported_reason);
     json_set_optional_string(facts, "unsupported_reason", public->unsupported_reason);
@@ -123,7 +120,7 @@ static JsonObject *disk_facts(xmlDocPtr document, xmlNodePtr node, const struct 
 static void set_disks(JsonObject *facts, xmlDocPtr document)
 {
     JsonArray *array = json_array_new();
-    g_autoptr(GPtrArray) nodes = snapshot_xml_nodes(document, SNAPSHOT_DISK_XPATH);
+    g_autoptr(GPtrArray) nodes = snapshot_xml_nodes(document, NULL, SNAPSHOT_DISK_XPATH);
     g_autoptr(GPtrArray) disks = snapshot_machine_disks_read(document);
     for (guint i = 0; i < disks->len; i++)
         json_array_add_object_element(array,
@@ -136,7 +133,7 @@ static void set_devices(JsonObject *facts, const char *name, xmlDocPtr document,
                         const struct text_member *members, gsize count)
 {
     JsonArray *array = json_array_new();
-    g_autoptr(GPtrArray) nodes = snapshot_xml_nodes(document, xpath);
+    g_autoptr(GPtrArray) nodes = snapshot_xml_nodes(document, NULL, xpath);
     for (guint i = 0; i < nodes->len; i++) {
         JsonObject *device = json_object_new();
         set_texts(device, document, nodes->pdata[i], members, count);
@@ -163,7 +160,7 @@ static void set_nics(JsonObject *facts, xmlDocPtr document)
 static char *host_device_text(xmlDocPtr document, xmlNodePtr node)
 {
     const char *xpath =
-        holds(document, node, "./source/address/@function")
+        snapshot_xml_holds(document, node, "./source/address/@function")
             ? "concat(substring(./source/address/@domain, 3), ':', "
               "substring(./source/address/@bus, 3), ':', substring(./source/address/@slot, 3), "
               "'.', substring(./source/address/@function, 3))"
@@ -177,7 +174,7 @@ static void set_passthrough(JsonObject *facts, xmlDocPtr document)
 {
     JsonArray *array = json_array_new();
     g_autoptr(GPtrArray) nodes = snapshot_xml_nodes(
-        document, "/domain/devices/hostdev | /domain/devices/interface[@type='hostdev']");
+        document, NULL, "/domain/devices/hostdev | /domain/devices/interface[@type='hostdev']");
     for (guint i = 0; i < nodes->len; i++) {
         JsonObject *device = json_object_new();
         g_autofree char *kind = snapshot_xml_string(
@@ -208,7 +205,7 @@ static void set_tpm(JsonObject *facts, xmlDocPtr document)
         {"backend", "string(./backend/@type)"},
         {"version", "string(./backend/@version)"},
     };
-    g_autoptr(GPtrArray) nodes = snapshot_xml_nodes(document, "/domain/devices/tpm");
+    g_autoptr(GPtrArray) nodes = snapshot_xml_nodes(document, NULL, "/domain/devices/tpm");
     if (nodes->len == 0)
         return;
     JsonObject *tpm = json_object_new();
@@ -218,10 +215,11 @@ static void set_tpm(JsonObject *facts, xmlDocPtr document)
 
 enum snapshot_agent snapshot_agent_state(xmlDocPtr document)
 {
-    if (!holds(document, NULL, AGENT_XPATH))
+    if (!snapshot_xml_holds(document, NULL, AGENT_XPATH))
         return SNAPSHOT_AGENT_NONE;
-    return holds(document, NULL, AGENT_XPATH "[@state='connected']") ? SNAPSHOT_AGENT_CONNECTED
-                                                                     : SNAPSHOT_AGENT_SILENT;
+    return snapshot_xml_holds(document, NULL, AGENT_XPATH "[@state='connected']")
+               ? SNAPSHOT_AGENT_CONNECTED
+               : SNAPSHOT_AGENT_SILENT;
 }
 
 static void set_agent(JsonObject *facts, xmlDocPtr document)

@@ -26,9 +26,10 @@ static char *job_xml(struct snapshot_machine *machine, GError **error)
 GPtrArray *snapshot_job_paths(xmlDocPtr document)
 {
     GPtrArray *paths = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GPtrArray) nodes = snapshot_xml_nodes(
-        document, "//server/@socket | //scratch/@file | //scratch/@dev | //target/@file | "
-                  "//target/@dev");
+    g_autoptr(GPtrArray) nodes =
+        snapshot_xml_nodes(document, NULL,
+                           "//server/@socket | //scratch/@file | //scratch/@dev | //target/@file | "
+                           "//target/@dev");
     for (guint i = 0; i < nodes->len; i++) {
         char *path = snapshot_xml_string(document, nodes->pdata[i], "string(.)");
         if (path)

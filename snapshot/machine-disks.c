@@ -107,7 +107,7 @@ static struct machine_disk *disk_parse(xmlDocPtr document, xmlNodePtr node)
 GPtrArray *snapshot_machine_disks_read(xmlDocPtr document)
 {
     GPtrArray *disks = g_ptr_array_new_with_free_func((GDestroyNotify)machine_disk_free);
-    g_autoptr(GPtrArray) nodes = snapshot_xml_nodes(document, SNAPSHOT_DISK_XPATH);
+    g_autoptr(GPtrArray) nodes = snapshot_xml_nodes(document, NULL, SNAPSHOT_DISK_XPATH);
     for (guint i = 0; i < nodes->len; i++)
         g_ptr_array_add(disks, disk_parse(document, nodes->pdata[i]));
     return disks;

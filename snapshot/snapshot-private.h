@@ -7,16 +7,12 @@
 
 #include "snapshot/libvirt.h"
 #include "snapshot/snapshot.h"
+#include "snapshot/xml.h"
 
 #include <gio/gio.h>
 #include <glib.h>
-#include <libxml/tree.h>
-#include <libxml/xpath.h>
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainCheckpoint, virDomainCheckpointFree)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlXPathContext, xmlXPathFreeContext)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlXPathObject, xmlXPathFreeObject)
 
 struct snapshot_host {
     /* Set by open, never changed. */
@@ -78,24 +74,6 @@ struct snapshot {
     gboolean ended;    /* the job is gone, its files too */
     gboolean finished; /* committed or aborted */
 };
-
-/* --- xml.c: reading with XPath
- * --------------------------------------------------------------------- */
-
-/* Parses text; what names it in the error. */
-xmlDocPtr snapshot_xml_parse(const char *text, const char *what, GError **error);
-
-/* The string an XPath expression gives at node (NULL: the document), or NULL when empty. */
-char *snapshot_xml_string(xmlDocPtr document, xmlNodePtr node, const char *xpath);
-
-/* The nodes an XPath expression selects: array of xmlNodePtr, borrowed from the document. */
-GPtrArray *snapshot_xml_nodes(xmlDocPtr document, const char *xpath);
-
-/* The document as text, owned by the caller. */
-char *snapshot_xml_text(xmlDocPtr document);
-
-void snapshot_xml_set(xmlNodePtr node, const char *attribute, const char *value);
-xmlNodePtr snapshot_xml_child(xmlNodePtr parent, const char *name, const char *text);
 
 /* --- event-loop.c: libvirt's events, in a thread of their own
  * ----------------------------------------------------------------------------------- */

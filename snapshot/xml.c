@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libxml2 for this room: parse, ask with XPath, build. XML is never put together or taken apart as
- * text anywhere else. */
-#include "snapshot/snapshot-private.h"
+/* libxml2: XML is never put together or taken apart as text anywhere else. */
+#include "snapshot/xml.h"
+#include "base/error.h"
 
 #include <libxml/parser.h>
 #include <string.h>
@@ -44,10 +44,16 @@ char *snapshot_xml_string(xmlDocPtr document, xmlNodePtr node, const char *xpath
     return copy;
 }
 
-GPtrArray *snapshot_xml_nodes(xmlDocPtr document, const char *xpath)
+gboolean snapshot_xml_holds(xmlDocPtr document, xmlNodePtr node, const char *xpath)
+{
+    g_autoptr(xmlXPathObject) object = evaluate(document, node, xpath);
+    return object && xmlXPathCastToBoolean(object);
+}
+
+GPtrArray *snapshot_xml_nodes(xmlDocPtr document, xmlNodePtr node, const char *xpath)
 {
     GPtrArray *nodes = g_ptr_array_new();
-    g_autoptr(xmlXPathObject) object = evaluate(document, NULL, xpath);
+    g_autoptr(xmlXPathObject) object = evaluate(document, node, xpath);
     if (object && object->nodesetval)
         for (int i = 0; i < object->nodesetval->nodeNr; i++)
             g_ptr_array_add(nodes, object->nodesetval->nodeTab[i]);
@@ -58,7 +64,7 @@ char *snapshot_xml_text(xmlDocPtr document)
 {
     xmlChar *text = NULL;
     int length = 0;
-    xmlDocDumpMemoryEnc(document, &text, &length, "UTF-8");
+    xmlDocDumpFormatMemoryEnc(document, &text, &length, "UTF-8", 1);
     char *copy = g_strdup((const char *)text);
     xmlFree(text);
     return copy;
@@ -72,4 +78,10 @@ void snapshot_xml_set(xmlNodePtr node, const char *attribute, const char *value)
 xmlNodePtr snapshot_xml_child(xmlNodePtr parent, const char *name, const char *text)
 {
     return xmlNewTextChild(parent, NULL, (const xmlChar *)name, (const xmlChar *)text);
+}
+
+void snapshot_xml_remove(xmlNodePtr node)
+{
+    xmlUnlinkNode(node);
+    xmlFreeNode(node);
 }

@@ -31,7 +31,7 @@ static void expect_disks(const struct snapshot_machine *machine, const char *tex
     g_autoptr(GError) error = NULL;
     g_autoptr(xmlDoc) document = snapshot_xml_parse(text, "the definition", &error);
     g_assert_no_error(error);
-    g_autoptr(GPtrArray) nodes = snapshot_xml_nodes(document, "/*/disks/disk");
+    g_autoptr(GPtrArray) nodes = snapshot_xml_nodes(document, NULL, "/*/disks/disk");
     g_assert_cmpuint(nodes->len, ==, machine->disks->len);
     for (guint i = 0; i < nodes->len; i++) {
         const struct machine_disk *disk = machine->disks->pdata[i];
