@@ -80,7 +80,7 @@ OBJECTS_replicate := $(call room_objects,base) $(call room_objects,replicator) \
                      $(if $(findstring thread,$(SANITIZE)),$(BUILD)/tests/tsan-glib.o)
 OBJECTS_cycle := $(OBJECTS_replicate) $(call room_objects,snapshot) $(call room_objects,appliance/cycle)
 OBJECTS_landfall := $(OBJECTS_cycle) $(foreach folder,steps cli,$(call room_objects,appliance/$(folder)))
-OBJECTS_landfalld := $(OBJECTS_cycle) $(foreach folder,state events inventory jobs api daemon,\
+OBJECTS_landfalld := $(OBJECTS_cycle) $(foreach folder,state events inventory jobs failover api daemon,\
                        $(call room_objects,appliance/$(folder)))
 OBJECTS_all := $(sort $(OBJECTS_landfall) $(OBJECTS_landfalld))
 

@@ -10,6 +10,7 @@ struct api {
     struct event_hub *hub;
     struct inventory *inventory;
     struct scheduler *scheduler;
+    struct failovers *failovers;
     char *socket_path;      /* set once */
     struct listener *local; /* the unix socket */
     struct listener *https; /* or NULL */

@@ -52,6 +52,7 @@ struct api *api_new(const struct api_options *options, GError **error)
     api->hub = options->hub;
     api->inventory = options->inventory;
     api->scheduler = options->scheduler;
+    api->failovers = options->failovers;
     api->metrics = metrics_new(options->hub);
     api->socket_path = g_build_filename(options->runtime_dir, "landfalld.sock", NULL);
     if (serve_socket(api, error) && serve_https(api, options, error))

@@ -11,6 +11,7 @@ struct api_options {
     struct event_hub *hub;
     struct inventory *inventory;
     struct scheduler *scheduler;
+    struct failovers *failovers;
     const char *state_dir;   /* of the key and certificate of HTTPS */
     const char *runtime_dir; /* of the socket landfalld.sock */
     const char *listen;      /* for HTTPS: "ADDRESS:PORT", or "0": no HTTPS */

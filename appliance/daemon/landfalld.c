@@ -8,6 +8,7 @@
 #include "appliance/api/certificate.h"
 #include "appliance/daemon/log.h"
 #include "appliance/events/event-hub.h"
+#include "appliance/failover/failover.h"
 #include "appliance/inventory/inventory.h"
 #include "appliance/jobs/scheduler.h"
 #include "appliance/state/settings.h"
@@ -50,6 +51,7 @@ struct daemon {
     struct api *api;
     struct inventory *inventory;
     struct scheduler *scheduler;
+    struct failovers *failovers;
     gboolean ending;
 };
 
@@ -152,6 +154,7 @@ static gboolean on_end_signal(gpointer data)
     }
     daemon->ending = TRUE;
     say_stopping(daemon);
+    failovers_drain(daemon->failovers);
     scheduler_drain(daemon->scheduler, on_drained, daemon);
     return G_SOURCE_CONTINUE;
 }
@@ -171,6 +174,13 @@ static void start_watchdog(void)
         g_timeout_add((guint)MAX(period_us / 3000, 1), on_watchdog, NULL);
 }
 
+static gboolean start_failovers(struct daemon *daemon, GError **error)
+{
+    daemon->failovers = failovers_new(daemon->state, daemon->hub, daemon->scheduler,
+                                      daemon->inventory, daemon->options->state_dir, error);
+    return daemon->failovers != NULL;
+}
+
 static gboolean daemon_start(struct daemon *daemon, GError **error)
 {
     const struct options *options = daemon->options;
@@ -184,13 +194,14 @@ static gboolean daemon_start(struct daemon *daemon, GError **error)
     if (!daemon->inventory)
         return FALSE;
     daemon->scheduler = scheduler_new(daemon->state, daemon->hub, daemon->inventory, error);
-    if (!daemon->scheduler)
+    if (!daemon->scheduler || !start_failovers(daemon, error))
         return FALSE;
     g_message("landfalld %s, state in %s", LANDFALL_VERSION, options->state_dir);
     const struct api_options api = {.state = daemon->state,
                                     .hub = daemon->hub,
                                     .inventory = daemon->inventory,
                                     .scheduler = daemon->scheduler,
+                                    .failovers = daemon->failovers,
                                     .state_dir = options->state_dir,
                                     .runtime_dir = options->runtime_dir,
                                     .listen = options->listen};
@@ -228,6 +239,7 @@ static void daemon_run(struct daemon *daemon)
 static void daemon_clear(struct daemon *daemon)
 {
     api_free(daemon->api);
+    failovers_free(daemon->failovers);
     scheduler_free(daemon->scheduler);
     inventory_free(daemon->inventory);
     event_hub_free(daemon->hub);

@@ -33,7 +33,8 @@ allowed_folders() {
     appliance/steps) echo 'appliance/steps appliance/cycle' ;;
     appliance/inventory) echo 'appliance/inventory appliance/state appliance/events' ;;
     appliance/jobs) echo 'appliance/jobs appliance/inventory appliance/state appliance/events' ;;
-    appliance/api) echo 'appliance/api appliance/jobs appliance/inventory appliance/state appliance/events' ;;
+    appliance/failover) echo 'appliance/failover appliance/jobs appliance/inventory appliance/state appliance/events' ;;
+    appliance/api) echo 'appliance/api appliance/failover appliance/jobs appliance/inventory appliance/state appliance/events' ;;
     *) echo any ;;
     esac
 }
