@@ -44,7 +44,7 @@ PKG_base := glib-2.0 gio-2.0 gio-unix-2.0 json-glib-1.0
 PKG_replicator := libnbd liburing libxxhash
 PKG_snapshot := libvirt libvirt-qemu libxml-2.0
 PKG_daemon := sqlite3 libmicrohttpd libcurl libcrypto libsystemd
-PKG_client := libcurl
+PKG_client := libcurl libcrypto
 PKG_ALL := $(sort $(PKG_base) $(PKG_replicator) $(PKG_snapshot) $(PKG_daemon) $(PKG_client))
 
 # `make deps` must work before pkg-config and the libraries are there.
@@ -79,9 +79,10 @@ room_objects = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(foreach program,$(PROG
 OBJECTS_replicate := $(call room_objects,base) $(call room_objects,replicator) \
                      $(if $(findstring thread,$(SANITIZE)),$(BUILD)/tests/tsan-glib.o)
 OBJECTS_cycle := $(OBJECTS_replicate) $(call room_objects,snapshot) $(call room_objects,appliance/cycle)
-OBJECTS_landfall := $(OBJECTS_cycle) $(foreach folder,steps cli,$(call room_objects,appliance/$(folder)))
-OBJECTS_landfalld := $(OBJECTS_cycle) $(foreach folder,state events inventory jobs failover api daemon,\
-                       $(call room_objects,appliance/$(folder)))
+OBJECTS_landfall := $(OBJECTS_cycle) $(foreach folder,certificates steps cli,\
+                      $(call room_objects,appliance/$(folder)))
+OBJECTS_landfalld := $(OBJECTS_cycle) $(foreach folder,certificates state events inventory jobs failover \
+                       api daemon,$(call room_objects,appliance/$(folder)))
 OBJECTS_all := $(sort $(OBJECTS_landfall) $(OBJECTS_landfalld))
 
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/test-*.c)))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "appliance/api/certificate.h"
-#include "appliance/api/certificate-make.h"
+#include "appliance/certificates/make.h"
 #include "base/error.h"
 
 #include <errno.h>
@@ -89,9 +89,15 @@ struct certificate *certificate_load(const char *folder, GError **error)
     g_autofree char *key_path = g_build_filename(folder, "https-key.pem", NULL);
     g_autofree char *certificate_path = g_build_filename(folder, "https-certificate.pem", NULL);
     struct certificate *certificate = g_new0(struct certificate, 1);
+    g_autofree char *names = certificate_local_names();
+    const struct certificate_request request = {
+        .purpose = CERTIFICATE_HTTPS,
+        .common_name = g_get_host_name(),
+        .alternative_names = names,
+    };
     gboolean fresh = !g_file_test(key_path, G_FILE_TEST_EXISTS) &&
                      !g_file_test(certificate_path, G_FILE_TEST_EXISTS);
-    if ((!fresh || certificate_make(key_path, certificate_path, error)) &&
+    if ((!fresh || certificate_make(&request, key_path, certificate_path, error)) &&
         check_mode(key_path, error) && read_pem(key_path, &certificate->key_pem, error) &&
         read_pem(certificate_path, &certificate->certificate_pem, error) &&
         check_pair(certificate, key_path, certificate_path, error))

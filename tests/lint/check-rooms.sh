@@ -28,13 +28,13 @@ forbidden_libraries() {
 # know the daemon by its API alone.
 allowed_folders() {
     case $1 in
-    appliance/state | appliance/events | appliance/cycle) echo "$1" ;;
+    appliance/state | appliance/events | appliance/cycle | appliance/certificates) echo "$1" ;;
     appliance/cli) echo 'appliance/cli appliance/cycle appliance/steps' ;;
-    appliance/steps) echo 'appliance/steps appliance/cycle' ;;
+    appliance/steps) echo 'appliance/steps appliance/cycle appliance/certificates' ;;
     appliance/inventory) echo 'appliance/inventory appliance/state appliance/events' ;;
     appliance/jobs) echo 'appliance/jobs appliance/inventory appliance/state appliance/events' ;;
     appliance/failover) echo 'appliance/failover appliance/jobs appliance/inventory appliance/state appliance/events' ;;
-    appliance/api) echo 'appliance/api appliance/failover appliance/jobs appliance/inventory appliance/state appliance/events' ;;
+    appliance/api) echo 'appliance/api appliance/certificates appliance/failover appliance/jobs appliance/inventory appliance/state appliance/events' ;;
     *) echo any ;;
     esac
 }
