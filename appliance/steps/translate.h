@@ -9,9 +9,19 @@
 #include <json-glib/json-glib.h>
 #include <libvirt/libvirt.h>
 
+/* The namespace of the element that machines defined by us have in their metadata:
+ * <landfall:machine owner= kind= source=UUID store=ID point=NUMBER/>. */
+#define TRANSLATE_STAMP_URI "urn:landfall:machine"
+
 enum translate_purpose {
     TRANSLATE_MIGRATE, /* takes the machine's place */
     TRANSLATE_TEST,    /* stands beside it */
+};
+
+/* An image below a disk's file. */
+struct translate_layer {
+    const char *path;
+    const char *format;
 };
 
 /* A disk's source at the target: a file, or an NBD export by TCP or by a unix socket. */
@@ -19,6 +29,11 @@ struct translate_disk {
     const char *name;   /* in the source's definition: "vda" */
     const char *path;   /* of the file; NULL: NBD */
     const char *format; /* of the file; NULL: qcow2 */
+    const struct translate_layer
+        *layers; /* all below the file, the upper first; NULL: libvirt looks */
+    gsize layer_count;
+    gboolean
+        keep_owner; /* libvirt is to leave the owner of the files alone: others read them, too */
     const char *nbd_export;
     const char *nbd_host; /* TCP; NULL: nbd_socket */
     guint nbd_port;
@@ -38,8 +53,9 @@ struct translate_settings {
     JsonObject *networks;     /* source's network, bridge or device → network of the target */
     const char *test_network; /* all cards are put there, whatever the mapping says */
     gboolean new_macs;
-    const char *nvram; /* the machine's own UEFI variables at the target; NULL: libvirt's place,
-                          from the template */
+    const char *nvram;     /* the machine's own UEFI variables at the target; NULL: libvirt's place,
+                              from the template */
+    gboolean nvram_copied; /* the source's are in it */
     const char *console_log; /* what comes from the first serial port is kept there, too */
     guint cpus;
     guint64 memory_mib;
@@ -48,10 +64,11 @@ struct translate_settings {
     const char *cpu_model;    /* "host-passthrough", "host-model", "maximum", or a model's name */
     const char *video;        /* "virtio", "vga" … */
 
-    /* The note in the metadata that says whose the machine is: see translate_stamp_uri. */
-    const char *store_id; /* NULL: no note */
-    gint64 operation;
-    const char *kind; /* of the operation: "test", "migrate" … */
+    /* The note in the metadata that says whose the machine is: TRANSLATE_STAMP_URI. */
+    const char *owner; /* NULL: no note */
+    const char *kind;  /* of the operation: "test", "migrate" … */
+    const char *store_id;
+    guint64 recovery_point;
 };
 
 struct translation {
@@ -65,7 +82,6 @@ struct translation {
 };
 
 void translation_free(struct translation *translation);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(translation, translation_free)
 
 /* What of the target a machine runs on. */
 struct translate_choice {
@@ -93,10 +109,6 @@ struct translation *translate_run(const char *domain_xml, const struct translate
 struct translation *translate_for(virConnectPtr connection, const char *domain_xml,
                                   const struct translate_settings *settings, GError **error);
 
-/* The metadata element <landfall:machine xmlns:landfall=URI operation= kind= source=UUID/> of a
- * machine that was defined by us has this URI. The caller owns it. */
-char *translate_stamp_uri(const char *store_id);
-
 /* A UUID for the machine that an operation defines: the same each time it is asked for. The caller
  * owns it. */
-char *translate_uuid(const char *machine_uuid, const char *store_id, gint64 operation);
+char *translate_uuid(const char *machine_uuid, const char *store_id, const char *owner);
