@@ -2,6 +2,7 @@
 #include "replicator/cycle.h"
 #include "base/error.h"
 #include "replicator/disk-cycle.h"
+#include "replicator/disk-verify.h"
 #include "replicator/store-file.h"
 #include "replicator/store-recover.h"
 #include "replicator/store-retention.h"
@@ -52,13 +53,13 @@ static void cycle_close(struct cycle *cycle)
     store_free(cycle->store);
 }
 
-static gboolean transfer_all(struct cycle *cycle, GError **error)
+static gboolean transfer_all(const struct cycle *cycle, GError **error)
 {
     for (guint i = 0; i < cycle->disks->len; i++)
         if (!disk_cycle_plan(cycle->disks->pdata[i], &cycle->context, error) ||
             !disk_cycle_transfer(cycle->disks->pdata[i], &cycle->context, error))
             return FALSE;
-    return cycle->context.observer->source_done(cycle->context.observer->data, error);
+    return TRUE;
 }
 
 static char *utc_now(void)
@@ -98,12 +99,43 @@ static gboolean describe_machine(const struct cycle *cycle, const struct manifes
     return store_machine_describe(cycle->machine, object, error);
 }
 
-/* Everything the manifest names becomes durable, then the manifest: the commit. */
-static gboolean commit(struct cycle *cycle, struct manifest *manifest, GError **error)
+static gboolean finish_all(const struct cycle *cycle, struct manifest *manifest, GError **error)
 {
     for (guint i = 0; i < cycle->disks->len; i++)
         if (!disk_cycle_finish(cycle->disks->pdata[i], &cycle->context, manifest, error))
             return FALSE;
+    return TRUE;
+}
+
+/* The disks of the manifest are those of the cycle, in its order. */
+static gboolean verify_all(const struct cycle *cycle, struct manifest *manifest, GError **error)
+{
+    for (guint i = 0; i < cycle->disks->len; i++) {
+        struct disk_cycle *disk = cycle->disks->pdata[i];
+        if (disk_verify(disk, &cycle->context, manifest->disks->pdata[i], error))
+            continue;
+        if (!g_str_has_prefix((*error)->message, "disk "))
+            g_prefix_error(error, "disk %s: ", disk->work->source.name);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* The guest is let go as soon as its disks have been read: before the work of the replica alone,
+ * but after a proof, which needs both. */
+static gboolean finish_and_let_go(const struct cycle *cycle, struct manifest *manifest,
+                                  GError **error)
+{
+    const struct cycle_observer *observer = cycle->context.observer;
+    if (cycle->context.work->verify == VERIFY_NONE)
+        return observer->source_done(observer->data, error) && finish_all(cycle, manifest, error);
+    return finish_all(cycle, manifest, error) && verify_all(cycle, manifest, error) &&
+           observer->source_done(observer->data, error);
+}
+
+/* Everything the manifest names is durable, then the manifest: the commit. */
+static gboolean commit(struct cycle *cycle, struct manifest *manifest, GError **error)
+{
     if (g_atomic_int_get(cycle->context.cancelled)) {
         landfall_error_set(error, LANDFALL_ERROR_CANCELLED, NULL, "cancelled");
         return FALSE;
@@ -176,7 +208,7 @@ struct manifest *cycle_run(const struct work *work, struct rate_limit *limit,
     struct manifest *result = NULL;
     if (work_check(work, error) && cycle_open(&cycle, error) && transfer_all(&cycle, error)) {
         struct manifest *manifest = manifest_begin(&cycle);
-        if (commit(&cycle, manifest, error)) {
+        if (finish_and_let_go(&cycle, manifest, error) && commit(&cycle, manifest, error)) {
             g_ptr_array_add(cycle.machine->manifests, manifest);
             after_commit(&cycle, manifest);
             /* Retention keeps the newest: it is still the last. */

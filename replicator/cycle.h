@@ -24,6 +24,10 @@ struct cycle_observer {
     void (*plan)(void *data, const char *disk, enum scan_mode mode, guint64 candidate_bytes,
                  const char *demotion_cause, const char *demotion_detail);
 
+    /* Blocks of a disk are read again, at the source and in the replica; progress is told of them
+     * from here on. */
+    void (*verify)(void *data, const char *disk, enum verify_mode mode, guint64 total_bytes);
+
     /* All sources have been read: the snapshot may go. FALSE with *error: what was read does not
      * count, and nothing is committed. */
     gboolean (*source_done)(void *data, GError **error);

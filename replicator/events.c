@@ -57,6 +57,16 @@ static void on_plan(void *data, const char *disk, enum scan_mode mode, guint64 c
     write_line(object);
 }
 
+static void on_verify(void *data, const char *disk, enum verify_mode mode, guint64 total_bytes)
+{
+    g_autoptr(JsonObject) object = event_new("verify");
+    (void)data;
+    json_object_set_string_member(object, "disk", disk);
+    json_object_set_string_member(object, "mode", verify_mode_name(mode));
+    json_object_set_int_member(object, "total_bytes", (gint64)total_bytes);
+    write_line(object);
+}
+
 static gboolean on_source_done(void *data, GError **error)
 {
     g_autoptr(JsonObject) object = event_new("source-done");
@@ -80,6 +90,7 @@ struct cycle_observer events_observer(void)
         .progress = on_progress,
         .warning = on_warning,
         .plan = on_plan,
+        .verify = on_verify,
         .source_done = on_source_done,
         .committed = on_committed,
     };

@@ -19,6 +19,7 @@ struct lane {
     struct lane_job *job;
     struct nbd_reader *reader;
     struct lane_compare compare;
+    struct lane_check *check; /* NULL: the lane copies */
     guint8 *pool;
     struct lane_slot *slots;
     GQueue free_slots;
@@ -78,6 +79,22 @@ static void release(struct lane *lane, struct lane_slot *slot)
     g_queue_push_head(&lane->free_slots, slot);
 }
 
+static gboolean take_data(struct lane *lane, struct lane_slot *slot, GError **error)
+{
+    const struct nbd_read *read = &slot->read;
+    return lane->check ? lane_check_data(lane->check, read->buffer, read->offset_bytes,
+                                         read->length_bytes, error)
+                       : lane_compare_data(&lane->compare, slot, error);
+}
+
+static gboolean take_zero(struct lane *lane, GError **error)
+{
+    if (!lane->check)
+        return lane_compare_zero(&lane->compare, &lane->request, error);
+    lane_count(&lane->job->counters->done_bytes, lane->request.length_bytes);
+    return lane_check_zero(lane->check, &lane->request, error);
+}
+
 static void on_answered(void *data, struct nbd_read *read)
 {
     struct lane *lane = data;
@@ -87,7 +104,7 @@ static void on_answered(void *data, struct nbd_read *read)
     if (g_atomic_int_get(&job->stopped))
         return; /* nothing is made of it any more */
     lane_count(&job->counters->read_bytes, read->length_bytes);
-    if (!lane_compare_data(&lane->compare, slot, &error))
+    if (!take_data(lane, slot, &error))
         job_fail(job, error);
     else if (slot->writes_in_flight == 0)
         release(lane, slot);
@@ -145,7 +162,7 @@ static gboolean next_read(struct lane *lane, struct extent *ret_read)
         lane->request = extent_list_request(job->extents, index);
         if (lane->request.kind == EXTENT_DATA)
             break;
-        if (!lane_compare_zero(&lane->compare, &lane->request, &error)) {
+        if (!take_zero(lane, &error)) {
             job_fail(job, error);
             return FALSE;
         }
@@ -193,7 +210,7 @@ static gboolean lane_wait(struct lane *lane, int timeout_ms, GError **error)
     const struct replica_ops *ops = lane->job->ops;
     struct pollfd fds[2] = {
         nbd_reader_pollfd(lane->reader),
-        {.fd = ops->lane_fd(lane->compare.replica), .events = POLLIN},
+        {.fd = lane->check ? -1 : ops->lane_fd(lane->compare.replica), .events = POLLIN},
     };
     if (poll(fds, G_N_ELEMENTS(fds), nbd_reader_timeout_ms(lane->reader, timeout_ms)) < 0) {
         if (errno != EINTR) {
@@ -222,6 +239,8 @@ static gboolean is_busy(const struct lane *lane, gboolean over)
 static gboolean submit(struct lane *lane, gboolean over, GError **error)
 {
     const struct lane_job *job = lane->job;
+    if (lane->check)
+        return TRUE;
     if (!over && !job->in_place && lane->compare.writes_queued < WRITE_BATCH &&
         nbd_reader_open_reads(lane->reader) > 0)
         return TRUE;
@@ -271,6 +290,8 @@ static gboolean lane_open(struct lane *lane, struct nbd_handle *connection, GErr
         g_queue_push_tail(&lane->free_slots, &lane->slots[i]);
     }
     lane->work_left = TRUE;
+    if (job->expected)
+        return (lane->check = lane_check_open(job->expected, error)) != NULL;
     /* A run is followed by a block that does not change, but for the last. */
     guint writes = depth * (REQUEST_BYTES / BLOCK_BYTES + 1) / 2;
     struct replica_pool pool = {lane->pool, (gsize)depth * REQUEST_BYTES};
@@ -286,6 +307,7 @@ static void lane_close(struct lane *lane)
     const struct replica_ops *ops = lane->job->ops;
     struct replica_lane *replica = lane->compare.replica;
     nbd_reader_free(lane->reader);
+    lane_check_close(lane->check);
     while (replica && lane->compare.writes_in_flight) {
         struct pollfd fd = {ops->lane_fd(replica), POLLIN, 0};
         if (!ops->submit(replica, NULL))

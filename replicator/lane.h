@@ -5,6 +5,7 @@
  * buffers. Lanes of a disk share one atomic index over the requests of the extent list, and
  * nothing else that changes but counters, notes and the first error. */
 
+#include "replicator/lane-check.h"
 #include "replicator/nbd-source.h"
 #include "replicator/rate-limit.h"
 #include "replicator/replica.h"
@@ -30,11 +31,12 @@ struct lane_job {
     const struct extent_list *extents;
     const struct replica_ops *ops;
     struct replica *replica;
-    const char *place;     /* of the replica, for errors */
-    struct block_map *map; /* what the replica holds */
-    guint64 disk_bytes;    /* of the source; the map may still have another size */
-    gboolean in_place;     /* a first cycle: changes go into the map at once */
-    gsize request_bytes;   /* largest read the server takes */
+    const char *place;                     /* of the replica, for errors */
+    struct block_map *map;                 /* what the replica holds */
+    guint64 disk_bytes;                    /* of the source; the map may still have another size */
+    const struct check_expected *expected; /* what blocks must be; NULL: the lanes copy */
+    gboolean in_place;                     /* a first cycle: changes go into the map at once */
+    gsize request_bytes;                   /* largest read the server takes */
     struct rate_limit *limit;
     guint reconnect_seconds; /* without a connection before a lane gives up */
     const gint *cancelled;

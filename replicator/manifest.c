@@ -33,6 +33,8 @@ static const struct sealed_kind manifest_kind = {
 
 static const char *const mode_names[] = {
     [SCAN_INITIAL] = "initial", [SCAN_BITMAP] = "bitmap", [SCAN_HASH_SCAN] = "hash-scan"};
+static const char *const verify_names[] = {
+    [VERIFY_NONE] = "none", [VERIFY_TRANSFERRED] = "transferred", [VERIFY_FULL] = "full"};
 static const char *const consistencies[] = {"crash", "filesystem", "shutdown", NULL};
 
 static void manifest_disk_free(struct manifest_disk *disk)
@@ -88,6 +90,22 @@ const char *scan_mode_name(enum scan_mode mode)
     return mode_names[mode];
 }
 
+const char *verify_mode_name(enum verify_mode mode)
+{
+    return verify_names[mode];
+}
+
+gboolean verify_mode_from_name(const char *text, enum verify_mode *ret_mode)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(verify_names); i++) {
+        if (strcmp(text, verify_names[i]) == 0) {
+            *ret_mode = (enum verify_mode)i;
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
 gboolean consistency_is_known(const char *text)
 {
     return g_strv_contains(consistencies, text);
@@ -109,6 +127,18 @@ static const struct figure figures[] = {
     FIGURE(zero_blocks),     FIGURE(audited_blocks), FIGURE(audit_misses),
 };
 
+/* The root is that of both sides: every block that it was taken from was found to be the same. */
+static JsonObject *verified_to_json(const struct disk_verified *verified, const char *root)
+{
+    JsonObject *object = json_object_new();
+    json_object_set_string_member(object, "mode", verify_names[verified->mode]);
+    json_object_set_int_member(object, "blocks", (gint64)verified->blocks);
+    json_object_set_int_member(object, "bytes", (gint64)verified->bytes);
+    json_object_set_string_member(object, "root_hash", root);
+    json_object_set_int_member(object, "ms", (gint64)verified->ms);
+    return object;
+}
+
 static JsonObject *disk_to_json(const struct manifest_disk *disk)
 {
     JsonObject *object = json_object_new();
@@ -129,6 +159,8 @@ static JsonObject *disk_to_json(const struct manifest_disk *disk)
         json_object_set_int_member(
             object, figures[i].name,
             (gint64)G_STRUCT_MEMBER(guint64, &disk->figures, figures[i].offset));
+    if (disk->verified.mode != VERIFY_NONE)
+        json_object_set_object_member(object, "verified", verified_to_json(&disk->verified, root));
     return object;
 }
 
@@ -200,6 +232,24 @@ static gboolean disk_hashes_load(struct manifest_disk *disk, JsonObject *object,
     return corrupt(error, "member 'mode' is not known");
 }
 
+static gboolean verified_load(struct manifest_disk *disk, JsonObject *object, GError **error)
+{
+    JsonNode *node = json_object_get_member(object, "verified");
+    const char *mode;
+    if (!node)
+        return TRUE;
+    if (!JSON_NODE_HOLDS_OBJECT(node))
+        return corrupt(error, "member 'verified' is not an object");
+    JsonObject *verified = json_node_get_object(node);
+    if (!json_member_string(verified, "mode", CORRUPT, &mode, error) ||
+        !json_member_uint(verified, "blocks", CORRUPT, &disk->verified.blocks, error) ||
+        !json_member_uint(verified, "bytes", CORRUPT, &disk->verified.bytes, error) ||
+        !json_member_uint(verified, "ms", CORRUPT, &disk->verified.ms, error))
+        return FALSE;
+    return verify_mode_from_name(mode, &disk->verified.mode) ||
+           corrupt(error, "member 'verified' has a mode that is not known");
+}
+
 static gboolean disk_load(struct manifest *manifest, JsonObject *object, GError **error)
 {
     const char *name;
@@ -215,7 +265,8 @@ static gboolean disk_load(struct manifest *manifest, JsonObject *object, GError 
         !disk_hashes_load(disk, object, error) ||
         !optional_dup(object, "demotion_cause", &disk->demotion_cause, error) ||
         !optional_dup(object, "demotion_detail", &disk->demotion_detail, error) ||
-        !json_optional_strings(object, "images", CORRUPT, &disk->images, error))
+        !json_optional_strings(object, "images", CORRUPT, &disk->images, error) ||
+        !verified_load(disk, object, error))
         return FALSE;
     for (gsize i = 0; i < G_N_ELEMENTS(figures); i++)
         if (!json_member_uint(object, figures[i].name, CORRUPT,

@@ -26,6 +26,20 @@ struct disk_figures {
     guint64 audit_misses;    /* of those, not what the replica holds */
 };
 
+/* What of a recovery point was read again, at the source and in the replica, before its commit. */
+enum verify_mode {
+    VERIFY_NONE,
+    VERIFY_TRANSFERRED, /* the blocks that the cycle changed */
+    VERIFY_FULL,        /* all */
+};
+
+struct disk_verified {
+    enum verify_mode mode;
+    guint64 blocks;
+    guint64 bytes; /* zeros included */
+    guint64 ms;
+};
+
 struct manifest_disk {
     char *name;
     guint64 size_bytes;
@@ -39,6 +53,7 @@ struct manifest_disk {
     char *demotion_detail; /* the same for people, or NULL */
     char **images;         /* what the disk is made of on its host, for whoever plans, or NULL */
     struct disk_figures figures;
+    struct disk_verified verified;
 };
 
 struct manifest {
@@ -61,6 +76,10 @@ struct manifest_disk *manifest_disk_find(const struct manifest *manifest, const 
 
 /* Stable names for JSON: "initial", "bitmap", "hash-scan". */
 const char *scan_mode_name(enum scan_mode mode);
+
+/* Stable names for JSON: "none", "transferred", "full". FALSE: text is none of them. */
+const char *verify_mode_name(enum verify_mode mode);
+gboolean verify_mode_from_name(const char *text, enum verify_mode *ret_mode);
 
 /* Whether text is one of the three consistencies. */
 gboolean consistency_is_known(const char *text);

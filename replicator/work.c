@@ -7,6 +7,7 @@
  *   "consistency": "crash" | "filesystem" | "shutdown", "checkpoint": TEXT, "bitmap_since": TEXT,
  *   "bandwidth": bytes per second, "retain": N, "audit_blocks": N, "reconnect_seconds": N,
  *   "full_scan": true | false, "confirm": true | false,
+ *   "verify": "none" | "transferred" | "full",
  *   "disks": [ { "name": TEXT, "uri": NBD-URI, "command": [TEXT, …], "bitmap": CONTEXT,
  *                "demotion_cause": TOKEN, "demotion_detail": TEXT, "images": [TEXT, …] } … ]
  *
@@ -104,6 +105,18 @@ static gboolean take_count(JsonObject *object, const char *name, guint *target, 
     return TRUE;
 }
 
+static gboolean take_verify(struct work *work, JsonObject *object, GError **error)
+{
+    const char *text = NULL;
+    if (!json_optional_string(object, "verify", CONFIG, &text, error))
+        return FALSE;
+    if (!text || verify_mode_from_name(text, &work->verify))
+        return TRUE;
+    landfall_error_set(error, CONFIG, "write none, transferred or full",
+                       "member 'verify' cannot be '%s'", text);
+    return FALSE;
+}
+
 static gboolean take_disk(struct work *work, JsonObject *object, GError **error)
 {
     const char *name, *uri;
@@ -158,6 +171,7 @@ static gboolean take_body(struct work *work, JsonObject *object, GError **error)
         !take_count(object, "reconnect_seconds", &work->reconnect_seconds, error) ||
         !json_optional_boolean(object, "full_scan", CONFIG, &work->full_scan, error) ||
         !json_optional_boolean(object, "confirm", CONFIG, &work->confirm, error) ||
+        !take_verify(work, object, error) ||
         !json_member_array(object, "disks", CONFIG, &disks, error))
         return FALSE;
     for (guint i = 0; i < json_array_get_length(disks); i++) {
@@ -214,6 +228,7 @@ JsonObject *work_to_json(const struct work *work)
     json_object_set_int_member(object, "reconnect_seconds", work->reconnect_seconds);
     json_object_set_boolean_member(object, "full_scan", work->full_scan);
     json_object_set_boolean_member(object, "confirm", work->confirm);
+    json_object_set_string_member(object, "verify", verify_mode_name(work->verify));
     for (guint i = 0; i < work->disks->len; i++)
         json_array_add_object_element(disks, disk_to_json(work->disks->pdata[i]));
     json_object_set_array_member(object, "disks", disks);

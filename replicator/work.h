@@ -4,6 +4,7 @@
 /* What a cycle is to do. landfall-replicate takes it as options or as JSON on standard input; the
  * format of the JSON stands at the head of work.c. */
 
+#include "replicator/manifest.h"
 #include "replicator/nbd-source.h"
 
 #include <json-glib/json-glib.h>
@@ -29,6 +30,7 @@ struct work {
     guint audit_blocks;      /* clean blocks re-read in a cycle by bitmap */
     guint reconnect_seconds; /* without a connection before a cycle gives up; 0: at once */
     gboolean full_scan;      /* pay no attention to bitmaps */
+    enum verify_mode verify; /* what is proven before the commit */
     gboolean confirm;        /* commit only when told so after all has been read */
     GPtrArray *disks;        /* struct work_disk */
 };

@@ -295,6 +295,8 @@ static void hand_on(struct replica *replica)
     g_assert_nonnull(lane);
     for (guint i = replica->pieces->len; i > 0; i--) {
         struct piece *piece = replica->pieces->pdata[i - 1];
+        if (fault(FAULT_SPOIL))
+            ((guint8 *)piece->data)[piece->length_bytes / 2] ^= 1;
         g_assert_true(local->write(lane, piece->data, piece->length_bytes, piece->offset_bytes,
                                    NULL, &piece->offset, NULL));
         pending++;

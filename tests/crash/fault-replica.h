@@ -19,6 +19,7 @@ enum fault_call {
     FAULT_ZERO,
     FAULT_FINISH,
     FAULT_COUNT,
+    FAULT_SPOIL, /* no failure that shows: a byte of a write is another on the disk */
 };
 
 /* The call of that kind after so many more fails with errnum; FAULT_NONE: no call does. */

@@ -109,6 +109,16 @@ static void on_plan(void *data, const char *disk, enum scan_mode mode, guint64 c
         g_atomic_int_set(&watch->cancelled, 1);
 }
 
+static void on_verify(void *data, const char *disk, enum verify_mode mode, guint64 total_bytes)
+{
+    struct watch *watch = data;
+    guint8 byte = source_content(watch->rig->source, disk)[0] ^ 1;
+    g_assert_cmpint(mode, ==, watch->options->verify);
+    g_assert_cmpuint(total_bytes, >, 0);
+    if (watch->options->write_at_verify)
+        source_write(watch->rig->source, disk, 0, &byte, 1);
+}
+
 static gboolean on_source_done(void *data, GError **error)
 {
     struct watch *watch = data;
@@ -133,6 +143,7 @@ static struct work *make_work(const struct rig *rig, const struct rig_options *o
     work->retain = options->retain;
     work->audit_blocks = options->audit_blocks;
     work->full_scan = options->full_scan;
+    work->verify = options->verify;
     for (guint i = 0; i < (options->with_vdb ? 2 : 1); i++) {
         struct work_disk *disk = work_add_disk(work, disks[i]);
         disk->source.uri = g_strdup(source_uri(rig->source, disks[i]));
@@ -162,6 +173,7 @@ gboolean rig_cycle(struct rig *rig, const struct rig_options *options, GError **
                                             .progress = on_progress,
                                             .warning = on_warning,
                                             .plan = on_plan,
+                                            .verify = on_verify,
                                             .source_done = on_source_done,
                                             .committed = on_committed};
     g_autofree char *start = g_build_filename(rig->folder, "start", NULL);

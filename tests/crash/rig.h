@@ -4,6 +4,7 @@
 /* A machine, its store and the truth about it: cycles are run for real and recorded, the power goes
  * at any point of the record, and the store is compared with the truth. */
 
+#include "replicator/manifest.h"
 #include "tests/crash/disk-log.h"
 #include "tests/crash/source.h"
 #include "tests/crash/truth.h"
@@ -36,8 +37,10 @@ struct rig_options {
     guint retain;
     guint audit_blocks;
     enum rig_cancel cancel;
-    int fail_errnum;  /* 0, or: operations of the store fail so … */
-    guint fail_after; /* … after so many */
+    enum verify_mode verify;
+    gboolean write_at_verify; /* block 0 of a disk, when it is about to be proven */
+    int fail_errnum;          /* 0, or: operations of the store fail so … */
+    guint fail_after;         /* … after so many */
 };
 
 /* A rig with disks vda and vdb of the sizes; on a file system in memory where there is one. */

@@ -141,7 +141,7 @@ is "landfall-store(5): files of a store" "$(cd "$store" && find . -type f -print
 # What the page calls work is work: the example, with values put in, on one line.
 work=$(section landfall-replicate.1 WORK | awk '/^```/ { n++; next } n == 1' | tr -d '\n' |
     sed -e "s#PATH#\"$store\"#; s#KEY#\"m3\"#; s#NBD-URI#\"$KIT_URI\"#; s#{\.\.\.}#{\"a\": 1}#; s#, \.\.\.\]#]#g" \
-        -e 's#"crash" | .*"shutdown"#"crash"#; s#true | false#false#g; s#BYTES_PER_SECOND#1000000#' \
+        -e 's#"crash" | .*"shutdown"#"crash"#; s#"none" | .*"transferred"#"full"#; s#true | false#false#g; s#BYTES_PER_SECOND#1000000#' \
         -e 's#"command": \[TEXT\], *##; s#"bitmap_since": TEXT,##' \
         -e 's#\bN\b#1#g; s#\bTEXT\b#"text"#g; s#CONTEXT#"a:b"#; s#TOKEN#"token"#')
 ok "landfall-replicate(1): the work is taken" landfall-replicate --stdin <<<"$work"

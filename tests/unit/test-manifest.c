@@ -33,6 +33,8 @@ static struct manifest *example(void)
         disk->demotion_detail = g_strdup(i ? NULL : "why\n\t\\");
         disk->images = i ? NULL : g_strsplit("/a/top.qcow2 inode 7|/a/base \"q\"", "|", 0);
         disk->figures = (struct disk_figures){1, 2, 3, 4, 5, 6, 7 + i};
+        if (i)
+            disk->verified = (struct disk_verified){VERIFY_FULL, 8, 9, 10};
     }
     return manifest;
 }
@@ -66,6 +68,8 @@ static void test_round_trip(void)
     g_assert_cmpint(disk->mode, ==, SCAN_HASH_SCAN);
     g_assert_cmpstr(disk->demotion_detail, ==, "why\n\t\\");
     g_assert_null(manifest_disk_find(loaded, "vdb")->demotion_cause);
+    g_assert_cmpint(disk->verified.mode, ==, VERIFY_NONE);
+    g_assert_cmpint(manifest_disk_find(loaded, "vdb")->verified.mode, ==, VERIFY_FULL);
     g_assert_null(manifest_disk_find(loaded, "vdc"));
     g_assert_cmpstr(loaded->machine_name, ==, manifest->machine_name);
     manifest_free(manifest);

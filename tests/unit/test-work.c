@@ -14,6 +14,7 @@ static const char whole[] =
     "\"consistency\":\"shutdown\",\"checkpoint\":\"c2\",\"bitmap_since\":\"c1\",\"bandwidth\":"
     "5000000000,"
     "\"retain\":4,\"audit_blocks\":0,\"reconnect_seconds\":7,\"full_scan\":true,\"confirm\":true,"
+    "\"verify\":\"full\","
     "\"disks\":[{\"name\":\"vda\",\"uri\":\"nbd://h/x\","
     "\"command\":[\"ssh\",\"h\"],\"bitmap\":\"qemu:dirty-bitmap:b\",\"demotion_cause\":\"c\","
     "\"demotion_detail\":\"d\"},{\"name\":\"vdb\",\"uri\":\"nbd+unix:///?socket=/s\"}]}";
@@ -38,6 +39,7 @@ static void test_round_trip(void)
     g_assert_cmpuint(work->reconnect_seconds, ==, 7);
     g_assert_true(work->full_scan);
     g_assert_true(work->confirm);
+    g_assert_cmpint(work->verify, ==, VERIFY_FULL);
     g_assert_cmpstr(work_find_disk(work, "vda")->source.command[1], ==, "h");
     g_assert_null(work_find_disk(work, "vdb")->source.command);
     g_assert_null(work_find_disk(work, "vdc"));
@@ -68,6 +70,7 @@ static void test_refused(void)
 {
     static const char *const changes[][3] = {
         {"\"version\":1", "\"version\":2", "version 2"},
+        {"\"verify\":\"full\"", "\"verify\":\"some\"", "'verify'"},
         {"\"version\":1,", "", "version"},
         {"\"store\":\"/s\"", "\"store\":1", "store"},
         {"\"store\":\"/s\",", "", "store"},
