@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Taking a snapshot: check the plan, wake a machine that is off, decide about each disk, then
  * freeze → virDomainBackupBegin → thaw. Whatever fails on the way, nothing stays on the host. */
+#include "snapshot/fence.h"
 #include "snapshot/snapshot-private.h"
 
 #include <string.h>
@@ -51,19 +52,30 @@ static gboolean check_plan(const struct snapshot_machine *machine, const struct 
     return TRUE;
 }
 
+static gboolean start_paused(struct snapshot *snapshot, GError **error)
+{
+    gint64 begun_us = g_get_monotonic_time();
+    snapshot->started_paused = snapshot_paused_start(snapshot->machine, snapshot->store_id, error);
+    snapshot->paused_start_ms = (guint)((g_get_monotonic_time() - begun_us) / 1000);
+    return snapshot->started_paused;
+}
+
 /* The machine is active when this returns, and its disks are known as they run. */
-static gboolean wake(struct snapshot *snapshot, GError **error)
+static gboolean wake(struct snapshot *snapshot, const struct snapshot_plan *plan, GError **error)
 {
     struct snapshot_machine *machine = snapshot->machine;
     gboolean active = FALSE;
     if (!snapshot_machine_revive(machine, error) ||
         !snapshot_machine_ask_active(machine, &active, error))
         return FALSE;
-    if (!active) {
-        if (!snapshot_paused_start(machine, snapshot->store_id, error))
-            return FALSE;
-        snapshot->started_paused = TRUE;
+    if (active && plan->off) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
+                           "shut it down first: what it writes after the last cycle would be lost",
+                           "machine %s is running", machine->name);
+        return FALSE;
     }
+    if (!active && !start_paused(snapshot, error))
+        return FALSE;
     if (!snapshot_machine_refresh(machine, error) || !snapshot_job_check_others(machine, error))
         return FALSE;
     for (guint i = 0; i < machine->stale_checkpoints->len; i++)
@@ -196,7 +208,7 @@ static void fill_disks(struct snapshot *snapshot, const GPtrArray *decisions)
 static gboolean begin(struct snapshot *snapshot, const struct snapshot_plan *plan, GError **error)
 {
     struct snapshot_machine *machine = snapshot->machine;
-    if (!wake(snapshot, error) || !check_plan(machine, plan, error))
+    if (!wake(snapshot, plan, error) || !check_plan(machine, plan, error))
         return FALSE;
     g_autofree char *stem = snapshot_stem_new(machine, plan->store_id, plan->number);
     g_autoptr(GPtrArray) decisions = snapshot_decide(machine, plan, stem);
@@ -225,7 +237,8 @@ struct snapshot *snapshot_begin(struct snapshot_machine *machine, const struct s
                                 GError **error)
 {
     /* Before anything is started for it. */
-    if (!check_plan(machine, plan, error))
+    if (!snapshot_fence_check(machine->domain, machine->name, error) ||
+        !check_plan(machine, plan, error))
         return NULL;
     struct snapshot *snapshot = snapshot_new(machine, plan->store_id);
     if (begin(snapshot, plan, error))

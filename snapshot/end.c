@@ -162,6 +162,11 @@ const char *snapshot_checkpoint(const struct snapshot *snapshot)
     return snapshot->checkpoint;
 }
 
+guint snapshot_paused_start_ms(const struct snapshot *snapshot)
+{
+    return snapshot->paused_start_ms;
+}
+
 enum snapshot_consistency snapshot_consistency(const struct snapshot *snapshot)
 {
     return snapshot->consistency;

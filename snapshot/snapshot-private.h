@@ -62,6 +62,7 @@ struct snapshot {
     char *socket_path;  /* on the host */
     GPtrArray *scratch; /* char *: paths on the host */
     gboolean started_paused;
+    guint paused_start_ms;
     enum snapshot_consistency consistency;
 
     /* Grows until the snapshot is freed. */

@@ -47,6 +47,7 @@ struct snapshot_plan {
     const char *scratch_dir; /* on the host; NULL: beside each disk's image */
     const char *socket_dir;  /* on the host; NULL: the room's default */
     gboolean checkpoint;     /* FALSE: leave no checkpoint; every disk will be a hash scan */
+    gboolean off;            /* the machine must be off: a last cycle misses nothing */
     gboolean freeze;         /* ask the guest agent, when there is one */
     unsigned freeze_deadline_ms; /* the guest is thawed no later than this after asking to freeze */
     const char *const *thaw_guard; /* command that calls snapshot_thaw_guard_run with the arguments
@@ -121,7 +122,8 @@ gboolean snapshot_machine_forget(struct snapshot_machine *machine, const char *s
                                  const char *scratch_dir, const char *socket_dir,
                                  GPtrArray **ret_removed, GError **error);
 
-/* Takes the snapshot. On failure nothing of it is left on the host. */
+/* Takes the snapshot. On failure nothing of it is left on the host. Error conflict, among others:
+ * the machine was moved away, or runs though the plan wants it off. */
 struct snapshot *snapshot_begin(struct snapshot_machine *machine, const struct snapshot_plan *plan,
                                 GError **error);
 
@@ -140,6 +142,9 @@ const GPtrArray *snapshot_disks(const struct snapshot *snapshot);
 const GPtrArray *snapshot_warnings(const struct snapshot *snapshot);
 const char *snapshot_checkpoint(const struct snapshot *snapshot);
 enum snapshot_consistency snapshot_consistency(const struct snapshot *snapshot);
+
+/* How long a machine that was off took to be started paused, of the whole begin. */
+guint snapshot_paused_start_ms(const struct snapshot *snapshot);
 
 /* Whether the disks have been those of the snapshot until now: to be asked when all has been read,
  * before the data count. Error source: the job was ended, by somebody else or to keep its scratch
