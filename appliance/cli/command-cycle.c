@@ -40,6 +40,9 @@ struct cycle_options {
     int audit_blocks;
     int freeze_deadline_s;
     char *consistency;
+    char *verify_text;
+    enum verify_mode verify;
+    gboolean final;
     gboolean control;
     gboolean no_checkpoint;
     gboolean no_freeze;
@@ -63,6 +66,12 @@ static gboolean parse(struct cycle_options *options, int *argc, char ***argv, GE
          "Keep the newest N recovery points (default: all)", "N"},
         {"bandwidth", 0, 0, G_OPTION_ARG_INT, &options->bandwidth_mib,
          "Read at most this much of the source", "MIB_PER_SECOND"},
+        {"final", 0, 0, G_OPTION_ARG_NONE, &options->final,
+         "The last cycle before a move: the machine must be off, and what is sent is proven", NULL},
+        {"verify", 0, 0, G_OPTION_ARG_STRING, &options->verify_text,
+         "Read again, and back from the replica, before the commit: none (default), transferred "
+         "(default with --final) or full",
+         "WORD"},
         {"full-scan", 0, 0, G_OPTION_ARG_NONE, &options->full_scan,
          "Look at every block, whatever the dirty bitmaps say", NULL},
         {"audit-blocks", 0, 0, G_OPTION_ARG_INT, &options->audit_blocks,
@@ -104,6 +113,19 @@ static gboolean parse(struct cycle_options *options, int *argc, char ***argv, GE
     if (g_strcmp0(options->consistency, "filesystem") == 0 && options->no_freeze) {
         landfall_error_set(error, LANDFALL_ERROR_CONFIG, "leave out one of them",
                            "--no-freeze and --consistency filesystem exclude each other");
+        return FALSE;
+    }
+    options->verify = options->final ? VERIFY_TRANSFERRED : VERIFY_NONE;
+    if (options->verify_text && !verify_mode_from_name(options->verify_text, &options->verify)) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL,
+                           "--verify takes none, transferred or full, not '%s'",
+                           options->verify_text);
+        return FALSE;
+    }
+    if (options->final && !options->host) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG,
+                           "without one, what an export shows is what is replicated",
+                           "--final needs a --host, which tells whether the machine is off");
         return FALSE;
     }
     if (!options->consistency || strcmp(options->consistency, "crash") == 0 ||
@@ -200,10 +222,29 @@ static void show_result(JsonObject *result, gboolean has_snapshot)
     printf("\n");
 }
 
+static void show_proof(JsonObject *result)
+{
+    JsonArray *disks = json_object_get_array_member(result, "disks");
+    guint64 blocks = 0;
+    const char *mode = NULL;
+    for (guint i = 0; i < json_array_get_length(disks); i++) {
+        JsonObject *disk = json_array_get_object_element(disks, i);
+        if (!json_object_has_member(disk, "verified"))
+            continue;
+        JsonObject *verified = json_object_get_object_member(disk, "verified");
+        mode = string_of(verified, "mode");
+        blocks += number_of(verified, "blocks");
+    }
+    if (mode)
+        printf("source and replica agree: %" G_GUINT64_FORMAT " blocks read again (%s)\n", blocks,
+               mode);
+}
+
 static void print_result(const struct output *output, JsonObject *result)
 {
     if (!output->as_json) {
         show_result(result, output->has_snapshot);
+        show_proof(result);
         return;
     }
     g_autoptr(JsonObject) line = json_object_new();
@@ -224,6 +265,7 @@ static void cycle_options_clear(struct cycle_options *options)
     g_free(options->socket_dir);
     g_free(options->on_snapshot);
     g_free(options->consistency);
+    g_free(options->verify_text);
 }
 
 /* Whoever started this command with --control changes how fast it may read: {"bandwidth": BYTES} a
@@ -273,6 +315,8 @@ static gboolean run(const struct cycle_options *options, GError **error)
         .freeze_deadline_ms = (guint)options->freeze_deadline_s * 1000,
         .thaw_guard = thaw_guard,
         .full_scan = options->full_scan,
+        .final = options->final,
+        .verify = options->verify,
         .want_filesystem = g_strcmp0(options->consistency, "filesystem") == 0,
         .bandwidth = (guint64)options->bandwidth_mib * MIB,
         .rate = options->control ? control_start() : NULL,

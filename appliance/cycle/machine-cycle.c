@@ -37,7 +37,10 @@ struct machine_cycle {
     struct snapshot *snapshot;
     gint64 started_us;
     gint64 begun_us;     /* of the snapshot */
+    gint64 taken_us;     /* of the snapshot: the disks can be read */
+    gint64 read_us;      /* the last source has been read, and proven where that was asked for */
     gint64 ended_us;     /* of the snapshot; 0: it is held */
+    gint64 committed_us; /* 0: not heard of */
     guint warnings_told; /* of the snapshot's, which grow until it is closed */
     gboolean committed;
 };
@@ -178,6 +181,7 @@ static gboolean begin_libvirt(struct machine_cycle *cycle, GError **error)
         .scratch_dir = options->scratch_dir,
         .socket_dir = options->socket_dir,
         .checkpoint = !options->no_checkpoint,
+        .off = options->final,
         .freeze = !options->no_freeze,
         .freeze_deadline_ms = options->freeze_deadline_ms,
         .thaw_guard = options->thaw_guard,
@@ -296,6 +300,7 @@ static struct work *make_work(const struct machine_cycle *cycle)
     work->retain = options->retain;
     work->audit_blocks = options->audit_blocks;
     work->full_scan = options->full_scan;
+    work->verify = options->verify;
     work->confirm = TRUE;
     for (guint i = 0; i < disks->len; i++) {
         const struct snapshot_disk *disk = disks->pdata[i];
@@ -338,10 +343,15 @@ static void on_child_event(void *data, const char *event, JsonObject *line)
 {
     struct machine_cycle *cycle = data;
     g_autoptr(GError) cause = NULL;
-    if (strcmp(event, "source-done") == 0 && !end_snapshot(cycle, &cause))
-        warn(cycle, "snapshot", NULL, cause->message);
-    if (strcmp(event, "committed") == 0)
+    if (strcmp(event, "source-done") == 0) {
+        cycle->read_us = g_get_monotonic_time();
+        if (!end_snapshot(cycle, &cause))
+            warn(cycle, "snapshot", NULL, cause->message);
+    }
+    if (strcmp(event, "committed") == 0) {
+        cycle->committed_us = g_get_monotonic_time();
         cycle->committed = TRUE;
+    }
     if (strcmp(event, "result") != 0) /* the cycle's own result says more */
         cycle->observer->event(cycle->observer->data, event, line);
 }
@@ -416,9 +426,55 @@ static void machine_cycle_clear(struct machine_cycle *cycle)
     g_free(cycle->key);
 }
 
+static guint64 verify_ms(JsonObject *result)
+{
+    JsonArray *disks = json_object_get_array_member(result, "disks");
+    guint64 sum = 0;
+    for (guint i = 0; i < json_array_get_length(disks); i++) {
+        JsonObject *disk = json_array_get_object_element(disks, i);
+        guint64 one = 0;
+        if (json_object_has_member(disk, "verified") &&
+            json_optional_uint(json_object_get_object_member(disk, "verified"), "ms",
+                               LANDFALL_ERROR_INTERNAL, &one, NULL))
+            sum += one;
+    }
+    return sum;
+}
+
+static void set_time(JsonObject *times, const char *name, gint64 from_us, gint64 to_us,
+                     guint64 without_ms)
+{
+    gint64 ms = from_us && to_us ? (to_us - from_us) / 1000 - (gint64)without_ms : 0;
+    json_object_set_int_member(times, name, MAX(ms, 0));
+}
+
+/* Where the time went, one part after the other. What was not heard of took none. */
+static void add_times(const struct machine_cycle *cycle, JsonObject *result)
+{
+    JsonObject *times = json_object_new();
+    guint paused_start_ms = snapshot_paused_start_ms(cycle->snapshot);
+    guint64 verified_ms = verify_ms(result);
+    gint64 now_us = g_get_monotonic_time();
+    gint64 let_go_us = MAX(cycle->ended_us, cycle->read_us);
+    set_time(times, "prepare_ms", cycle->started_us, cycle->begun_us, 0);
+    json_object_set_int_member(times, "paused_start_ms", paused_start_ms);
+    set_time(times, "begin_ms", cycle->begun_us, cycle->taken_us, paused_start_ms);
+    set_time(times, "read_ms", cycle->taken_us, cycle->read_us, verified_ms);
+    json_object_set_int_member(times, "verify_ms", (gint64)verified_ms);
+    set_time(times, "let_go_ms", cycle->read_us, let_go_us, 0);
+    set_time(times, "commit_ms", let_go_us, cycle->committed_us, 0);
+    set_time(times, "end_ms", cycle->committed_us, now_us, 0);
+    json_object_set_object_member(result, "timings", times);
+    /* A snapshot that could not be ended is held still. */
+    gint64 ended_us = cycle->ended_us ? cycle->ended_us : now_us;
+    json_object_set_int_member(result, "snapshot_held_ms", (ended_us - cycle->begun_us) / 1000);
+    json_object_set_int_member(result, "cycle_ms", (now_us - cycle->started_us) / 1000);
+}
+
 static JsonObject *cycle_snapshot(struct machine_cycle *cycle, GError **error)
 {
     g_autoptr(GError) cause = NULL;
+    cycle->taken_us = g_get_monotonic_time();
     report_snapshot(cycle);
     JsonObject *result = replicate(cycle, &cause);
     if (!result)
@@ -435,11 +491,7 @@ static JsonObject *cycle_snapshot(struct machine_cycle *cycle, GError **error)
         g_propagate_error(error, g_steal_pointer(&cause));
         return NULL;
     }
-    /* One that could not be ended is held still. */
-    gint64 ended_us = cycle->ended_us ? cycle->ended_us : g_get_monotonic_time();
-    json_object_set_int_member(result, "snapshot_held_ms", (ended_us - cycle->begun_us) / 1000);
-    json_object_set_int_member(result, "cycle_ms",
-                               (g_get_monotonic_time() - cycle->started_us) / 1000);
+    add_times(cycle, result);
     return result;
 }
 

@@ -6,6 +6,7 @@
  * the recovery point is durable. */
 
 #include "appliance/cycle/replicate-child.h"
+#include "replicator/manifest.h"
 
 struct machine_cycle_options {
     const char *host_uri;             /* libvirt URI; NULL: disks by nbd_disks */
@@ -21,6 +22,8 @@ struct machine_cycle_options {
     guint freeze_deadline_ms;
     const char *const *thaw_guard; /* see struct snapshot_plan */
     gboolean full_scan;
+    gboolean final;              /* the last cycle before a move: the machine must be off */
+    enum verify_mode verify;     /* what is proven before the commit */
     gboolean want_filesystem;    /* a snapshot that is only crash-consistent fails the cycle */
     guint64 bandwidth;           /* bytes per second; 0: no limit */
     struct replicate_rate *rate; /* how it changes while the cycle runs, or NULL */
@@ -38,7 +41,7 @@ struct machine_cycle_observer {
 };
 
 /* Runs the cycle. *cancelled may become 1 at any time. Returns the recovery point as JSON, with
- * "snapshot_held_ms" and "cycle_ms" added; the caller owns it. */
+ * "snapshot_held_ms", "cycle_ms" and "timings" (what its parts took) added; the caller owns it. */
 JsonObject *machine_cycle_run(const struct machine_cycle_options *options,
                               const struct machine_cycle_observer *observer, const gint *cancelled,
                               GError **error);
