@@ -145,6 +145,45 @@ gboolean json_optional_strings(JsonObject *object, const char *name, enum landfa
     return TRUE;
 }
 
+static JsonNode *find_node(JsonObject *object, const char *name, JsonNodeType type)
+{
+    JsonNode *node = object ? json_object_get_member(object, name) : NULL;
+    return node && json_node_get_node_type(node) == type ? node : NULL;
+}
+
+const char *json_find_string(JsonObject *object, const char *name)
+{
+    JsonNode *node = find_node(object, name, JSON_NODE_VALUE);
+    return node && json_node_get_value_type(node) == G_TYPE_STRING ? json_node_get_string(node)
+                                                                   : NULL;
+}
+
+JsonObject *json_find_object(JsonObject *object, const char *name)
+{
+    JsonNode *node = find_node(object, name, JSON_NODE_OBJECT);
+    return node ? json_node_get_object(node) : NULL;
+}
+
+JsonArray *json_find_array(JsonObject *object, const char *name)
+{
+    JsonNode *node = find_node(object, name, JSON_NODE_ARRAY);
+    return node ? json_node_get_array(node) : NULL;
+}
+
+gboolean json_find_boolean(JsonObject *object, const char *name)
+{
+    JsonNode *node = find_node(object, name, JSON_NODE_VALUE);
+    return node && json_node_get_value_type(node) == G_TYPE_BOOLEAN && json_node_get_boolean(node);
+}
+
+guint64 json_find_uint(JsonObject *object, const char *name)
+{
+    JsonNode *node = find_node(object, name, JSON_NODE_VALUE);
+    gint64 value =
+        node && json_node_get_value_type(node) == G_TYPE_INT64 ? json_node_get_int(node) : 0;
+    return value > 0 ? (guint64)value : 0;
+}
+
 gboolean json_element_object(JsonArray *array, guint index, const char *what,
                              enum landfall_error_code code, JsonObject **ret_value, GError **error)
 {

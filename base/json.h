@@ -31,6 +31,14 @@ gboolean json_optional_uint(JsonObject *object, const char *name, enum landfall_
 gboolean json_optional_boolean(JsonObject *object, const char *name, enum landfall_error_code code,
                                gboolean *ret_value, GError **error);
 
+/* For JSON of our own making, where what is not there is simply not there: NULL, FALSE or 0 when
+ * the member is missing or of another type, and when object is NULL. Borrowed. */
+const char *json_find_string(JsonObject *object, const char *name);
+JsonObject *json_find_object(JsonObject *object, const char *name);
+JsonArray *json_find_array(JsonObject *object, const char *name);
+gboolean json_find_boolean(JsonObject *object, const char *name);
+guint64 json_find_uint(JsonObject *object, const char *name);
+
 /* An array of strings that is not empty; *ret_value is owned by the caller. */
 gboolean json_optional_strings(JsonObject *object, const char *name, enum landfall_error_code code,
                                GStrv *ret_value, GError **error);

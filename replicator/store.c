@@ -403,6 +403,12 @@ gboolean store_machine_describe(const struct store_machine *machine, JsonObject 
     return sealed_json_write(path, &machine_kind, object, error);
 }
 
+JsonObject *store_machine_description(const struct store_machine *machine, GError **error)
+{
+    g_autofree char *path = g_build_filename(machine->path, MACHINE_FILE, NULL);
+    return sealed_json_load(path, &machine_kind, error);
+}
+
 /* machine.json is there once a recovery point is, and is that of this folder. */
 static gboolean check_description(const struct store_machine *machine, GError **error)
 {

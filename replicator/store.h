@@ -77,6 +77,9 @@ char *store_machine_manifest_path(const struct store_machine *machine, guint64 n
 gboolean store_machine_describe(const struct store_machine *machine, JsonObject *object,
                                 GError **error);
 
+/* What machine.json holds. The caller owns it. Errors: corrupt, unsupported, replica. */
+JsonObject *store_machine_description(const struct store_machine *machine, GError **error);
+
 /* Whether the machine's files that belong to no recovery point, machine.json and the locks, are
  * what was written. Errors: corrupt, unsupported, replica. */
 gboolean store_machine_check_files(const struct store_machine *machine, GError **error);

@@ -4,18 +4,6 @@
 
 #include <string.h>
 
-JsonObject *facts_object(JsonObject *facts, const char *member)
-{
-    JsonNode *node = facts ? json_object_get_member(facts, member) : NULL;
-    return node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-}
-
-JsonArray *facts_array(JsonObject *facts, const char *member)
-{
-    JsonNode *node = facts ? json_object_get_member(facts, member) : NULL;
-    return node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
-}
-
 static void carry_member(JsonObject *to, JsonObject *from, const char *member)
 {
     if (to && from && json_object_has_member(from, member) && !json_object_has_member(to, member))
@@ -29,7 +17,7 @@ static const char *text(JsonObject *object, const char *member)
 
 static JsonObject *find_disk(JsonObject *facts, const char *name, const char *source)
 {
-    JsonArray *disks = facts_array(facts, "disks");
+    JsonArray *disks = json_find_array(facts, "disks");
     for (guint i = 0; disks && i < json_array_get_length(disks); i++) {
         JsonObject *disk = json_array_get_object_element(disks, i);
         if (g_strcmp0(text(disk, "name"), name) == 0 &&
@@ -41,7 +29,7 @@ static JsonObject *find_disk(JsonObject *facts, const char *name, const char *so
 
 void facts_carry_over(JsonObject *fresh, JsonObject *before)
 {
-    JsonArray *disks = facts_array(fresh, "disks");
+    JsonArray *disks = json_find_array(fresh, "disks");
     if (!before)
         return;
     for (guint i = 0; disks && i < json_array_get_length(disks); i++) {
@@ -49,13 +37,14 @@ void facts_carry_over(JsonObject *fresh, JsonObject *before)
         carry_member(disk, find_disk(before, text(disk, "name"), text(disk, "source")),
                      "capacity_bytes");
     }
-    JsonObject *agent = facts_object(fresh, "agent"), *agent_before = facts_object(before, "agent");
+    JsonObject *agent = json_find_object(fresh, "agent"),
+               *agent_before = json_find_object(before, "agent");
     if (agent && json_object_get_boolean_member(agent, "channel"))
         carry_member(agent, agent_before, "report");
     if (agent && json_object_get_boolean_member(agent, "connected"))
         carry_member(agent, agent_before, "problem");
-    carry_member(facts_object(fresh, "usage"), facts_object(before, "usage"), "disks");
-    carry_member(facts_object(fresh, "usage"), facts_object(before, "usage"), "folders");
+    carry_member(json_find_object(fresh, "usage"), json_find_object(before, "usage"), "disks");
+    carry_member(json_find_object(fresh, "usage"), json_find_object(before, "usage"), "folders");
     carry_member(fresh, before, "unresponsive");
 }
 
@@ -75,7 +64,7 @@ void facts_add_sizes(JsonObject *facts, const struct guest_answer *answer)
             json_object_set_int_member(disk, "capacity_bytes",
                                        json_object_get_int_member(answer->facts, name->data));
     }
-    JsonObject *usage = facts_object(facts, "usage");
+    JsonObject *usage = json_find_object(facts, "usage");
     g_autoptr(GList) kinds = json_object_get_members(answer->usage);
     for (const GList *kind = kinds; usage && kind; kind = kind->next)
         json_object_set_member(usage, kind->data,
@@ -85,8 +74,8 @@ void facts_add_sizes(JsonObject *facts, const struct guest_answer *answer)
 
 gboolean facts_sizes_known(JsonObject *facts)
 {
-    JsonArray *disks = facts_array(facts, "disks");
-    JsonObject *replication = facts_object(facts, "replication");
+    JsonArray *disks = json_find_array(facts, "disks");
+    JsonObject *replication = json_find_object(facts, "replication");
     if (replication && !json_object_get_boolean_member(replication, "supported"))
         return TRUE;
     for (guint i = 0; disks && i < json_array_get_length(disks); i++) {
@@ -100,7 +89,7 @@ gboolean facts_sizes_known(JsonObject *facts)
 
 void facts_add_agent(JsonObject *facts, const struct guest_answer *answer)
 {
-    JsonObject *agent = facts_object(facts, "agent");
+    JsonObject *agent = json_find_object(facts, "agent");
     if (!agent)
         return;
     const char *problem =

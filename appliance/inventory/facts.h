@@ -39,7 +39,3 @@ char *facts_lasting_text(JsonObject *facts);
 
 /* A copy that shares nothing with facts. */
 JsonObject *facts_copy(JsonObject *facts);
-
-/* Member objects and arrays; NULL when there is no such thing. */
-JsonObject *facts_object(JsonObject *facts, const char *member);
-JsonArray *facts_array(JsonObject *facts, const char *member);

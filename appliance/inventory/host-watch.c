@@ -5,6 +5,7 @@
 #include "appliance/inventory/session.h"
 #include "appliance/state/hosts.h"
 #include "base/error.h"
+#include "base/json.h"
 
 /* Threads that hang in a call, at most. Then nothing is tried until one of them comes back. */
 #define HUNG_MAX 4
@@ -139,7 +140,7 @@ static void on_machine(gpointer receiver, gpointer result)
 {
     struct host_watch *watch = receiver;
     const struct session_machine *machine = result;
-    machine_records_found(watch->records, machine, facts_object(watch->facts, "replication"));
+    machine_records_found(watch->records, machine, json_find_object(watch->facts, "replication"));
     if (watch->guests && machine_records_wants_sizes(watch->records, machine->uuid))
         guest_lane_ask_sizes(watch->guests, machine->uuid);
     if (watch->guests && machine_records_wants_agent(watch->records, machine->uuid))

@@ -3,6 +3,7 @@
 #include "appliance/inventory/facts.h"
 #include "appliance/state/machines.h"
 #include "appliance/state/replications.h"
+#include "base/json.h"
 
 /* What changes all the time is written this often. */
 #define USAGE_PERIOD_US (5 * 60 * G_USEC_PER_SEC)
@@ -160,7 +161,7 @@ static void update(struct machine_records *records, const char *uuid, const char
 
 static gboolean agent_connected(JsonObject *facts)
 {
-    JsonObject *agent = facts_object(facts, "agent");
+    JsonObject *agent = json_find_object(facts, "agent");
     return agent && json_object_get_boolean_member(agent, "connected");
 }
 

@@ -49,22 +49,6 @@ static void add(struct judging *judging, enum verdict verdict, const char *hint,
     judging->found = TRUE;
 }
 
-static const char *text(JsonObject *object, const char *member)
-{
-    return object ? json_object_get_string_member_with_default(object, member, NULL) : NULL;
-}
-
-static gboolean flag(JsonObject *object, const char *member)
-{
-    return object && json_object_get_boolean_member_with_default(object, member, FALSE);
-}
-
-static guint64 number(JsonObject *object, const char *member)
-{
-    gint64 value = object ? json_object_get_int_member_with_default(object, member, 0) : 0;
-    return value > 0 ? (guint64)value : 0;
-}
-
 static guint length(JsonArray *array)
 {
     return array ? json_array_get_length(array) : 0;
@@ -76,17 +60,17 @@ static guint length(JsonArray *array)
 static gboolean is_excluded(const struct judging *judging, JsonObject *disk)
 {
     const char *const *excluded = judging->input->exclude_disks;
-    return excluded && g_strv_contains(excluded, text(disk, "name"));
+    return excluded && g_strv_contains(excluded, json_find_string(disk, "name"));
 }
 
 /* The disks that a cycle would take, one after the other: TRUE with *ret_disk, beginning with
  * *index 0. */
 static gboolean next_disk(const struct judging *judging, guint *index, JsonObject **ret_disk)
 {
-    JsonArray *disks = facts_array(judging->input->facts, "disks");
+    JsonArray *disks = json_find_array(judging->input->facts, "disks");
     while (*index < length(disks)) {
         JsonObject *disk = json_array_get_object_element(disks, (*index)++);
-        if (!flag(disk, "supported") || is_excluded(judging, disk))
+        if (!json_find_boolean(disk, "supported") || is_excluded(judging, disk))
             continue;
         *ret_disk = disk;
         return TRUE;
@@ -96,23 +80,25 @@ static gboolean next_disk(const struct judging *judging, guint *index, JsonObjec
 
 static void judge_disks(struct judging *judging)
 {
-    JsonArray *disks = facts_array(judging->input->facts, "disks");
+    JsonArray *disks = json_find_array(judging->input->facts, "disks");
     JsonObject *disk;
     guint taken = 0;
     for (guint i = 0; i < length(disks); i++) {
         disk = json_array_get_object_element(disks, i);
-        if (!flag(disk, "supported") && !flag(disk, "removable") && !is_excluded(judging, disk))
+        if (!json_find_boolean(disk, "supported") && !json_find_boolean(disk, "removable") &&
+            !is_excluded(judging, disk))
             add(judging, BLOCKED, "leave it out (--exclude-disk), and copy it by other means",
-                "disk %s cannot be replicated: %s", text(disk, "name"),
-                text(disk, "unsupported_reason"));
+                "disk %s cannot be replicated: %s", json_find_string(disk, "name"),
+                json_find_string(disk, "unsupported_reason"));
     }
     for (guint i = 0; next_disk(judging, &i, &disk); taken++) {
-        if (number(disk, "capacity_bytes") > DISK_MAX_BYTES)
+        if (json_find_uint(disk, "capacity_bytes") > DISK_MAX_BYTES)
             add(judging, BLOCKED, "leave it out (--exclude-disk)", "disk %s is larger than 64 TiB",
-                text(disk, "name"));
-        if (flag(disk, "encrypted"))
+                json_find_string(disk, "name"));
+        if (json_find_boolean(disk, "encrypted"))
             add(judging, WARNING, "keep the store on an encrypted file system",
-                "disk %s is encrypted on the host; its replica is not", text(disk, "name"));
+                "disk %s is encrypted on the host; its replica is not",
+                json_find_string(disk, "name"));
     }
     if (taken == 0 && !judging->found)
         add(judging, BLOCKED, "leave out fewer disks", "there is no disk to replicate");
@@ -122,12 +108,14 @@ static void judge_bitmaps(struct judging *judging)
 {
     JsonObject *disk;
     for (guint i = 0; next_disk(judging, &i, &disk);)
-        if (!flag(disk, "bitmap"))
+        if (!json_find_boolean(disk, "bitmap"))
             add(judging, WARNING,
-                flag(disk, "read_only") ? NULL
-                                        : "convert it to qcow2, whose bitmaps tell what changed",
-                "disk %s (%s%s) is read as a whole in each cycle", text(disk, "name"),
-                text(disk, "format"), flag(disk, "read_only") ? ", read-only" : "");
+                json_find_boolean(disk, "read_only")
+                    ? NULL
+                    : "convert it to qcow2, whose bitmaps tell what changed",
+                "disk %s (%s%s) is read as a whole in each cycle", json_find_string(disk, "name"),
+                json_find_string(disk, "format"),
+                json_find_boolean(disk, "read_only") ? ", read-only" : "");
 }
 
 /* Disks in one folder share its room. */
@@ -135,12 +123,12 @@ static void judge_scratch_space(struct judging *judging)
 {
     g_autoptr(GHashTable) needed = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
     JsonObject *disk,
-        *folders = facts_object(facts_object(judging->input->facts, "usage"), "folders");
+        *folders = json_find_object(json_find_object(judging->input->facts, "usage"), "folders");
     for (guint i = 0; next_disk(judging, &i, &disk);) {
-        const char *folder = text(disk, "folder");
-        if (!folder || !facts_object(folders, folder))
+        const char *folder = json_find_string(disk, "folder");
+        if (!folder || !json_find_object(folders, folder))
             continue;
-        guint64 capacity = number(disk, "capacity_bytes"), *sum;
+        guint64 capacity = json_find_uint(disk, "capacity_bytes"), *sum;
         guint64 reserve = MIN(capacity, MAX(capacity / SCRATCH_PART, SCRATCH_MIN_BYTES));
         sum = g_hash_table_lookup(needed, folder);
         if (!sum) {
@@ -153,7 +141,7 @@ static void judge_scratch_space(struct judging *judging)
     gpointer folder, sum;
     g_hash_table_iter_init(&iter, needed);
     while (g_hash_table_iter_next(&iter, &folder, &sum)) {
-        guint64 bytes = number(facts_object(folders, folder), "free_bytes");
+        guint64 bytes = json_find_uint(json_find_object(folders, folder), "free_bytes");
         g_autofree char *free_text = g_format_size_full(bytes, G_FORMAT_SIZE_IEC_UNITS);
         g_autofree char *wanted = g_format_size_full(*(guint64 *)sum, G_FORMAT_SIZE_IEC_UNITS);
         if (bytes < MIN(SCRATCH_REFUSED_BYTES, *(guint64 *)sum))
@@ -173,14 +161,15 @@ static void judge_scratch_space(struct judging *judging)
 static void judge_host(struct judging *judging)
 {
     const struct readiness_input *input = judging->input;
-    JsonObject *replication = facts_object(input->facts, "replication");
+    JsonObject *replication = json_find_object(input->facts, "replication");
     if (g_strcmp0(input->host_status, "lost") == 0)
         add(judging, BLOCKED, "landfall host list tells what to do", "host %s: %s", input->host,
             input->host_detail ? input->host_detail : "it does not answer");
     else if (g_strcmp0(input->host_status, "connected") != 0)
         add(judging, WARNING, NULL, "host %s has not answered yet", input->host);
-    if (replication && !flag(replication, "supported"))
-        add(judging, BLOCKED, text(replication, "hint"), "%s", text(replication, "why"));
+    if (replication && !json_find_boolean(replication, "supported"))
+        add(judging, BLOCKED, json_find_string(replication, "hint"), "%s",
+            json_find_string(replication, "why"));
 }
 
 static void judge_machine(struct judging *judging)
@@ -190,18 +179,18 @@ static void judge_machine(struct judging *judging)
     if (input->gone)
         add(judging, BLOCKED, "look for it on the other hosts: landfall machine list",
             "host %s no longer has it", input->host);
-    if (!facts || text(facts, "problem"))
+    if (!facts || json_find_string(facts, "problem"))
         add(judging, BLOCKED, NULL, "its definition could not be read: %s",
-            facts ? text(facts, "problem") : "not yet");
+            facts ? json_find_string(facts, "problem") : "not yet");
     if (!facts)
         return;
-    if (text(facts, "unresponsive"))
+    if (json_find_string(facts, "unresponsive"))
         add(judging, BLOCKED, "look at its QEMU on the host, and at the storage of its disks",
-            "it does not answer (%s)", text(facts, "unresponsive"));
-    if (!text(facts, "problem") && !flag(facts, "persistent"))
+            "it does not answer (%s)", json_find_string(facts, "unresponsive"));
+    if (!json_find_string(facts, "problem") && !json_find_boolean(facts, "persistent"))
         add(judging, WARNING, "define it: `virsh dumpxml M >M.xml; virsh define M.xml`",
             "it is transient: libvirt forgets it, and its checkpoints, when it stops");
-    if (flag(facts, "managed_save") && g_strcmp0(input->power, "off") == 0)
+    if (json_find_boolean(facts, "managed_save") && g_strcmp0(input->power, "off") == 0)
         add(judging, BLOCKED, "start it, or drop the image: `virsh managedsave-remove`",
             "it is off with a saved memory image, which reading it would consume");
 }
@@ -218,25 +207,25 @@ static char *join(JsonArray *names)
 static void judge_checkpoints(struct judging *judging)
 {
     const struct readiness_input *input = judging->input;
-    JsonArray *others = facts_array(input->facts, "checkpoints");
-    JsonArray *ours = facts_array(facts_object(input->facts, "usage"), "checkpoints");
+    JsonArray *others = json_find_array(input->facts, "checkpoints");
+    JsonArray *ours = json_find_array(json_find_object(input->facts, "usage"), "checkpoints");
     g_autofree char *names = join(others);
     if (length(others) > 0)
         add(judging, BLOCKED, "if nobody needs them, remove them with `virsh checkpoint-delete`",
             "another tool has checkpoints: %s", names);
     for (guint i = 0; input->store && input->store->id && i < length(ours); i++) {
         JsonObject *checkpoint = json_array_get_object_element(ours, i);
-        if (g_strcmp0(text(checkpoint, "store"), input->store->id) != 0)
+        if (g_strcmp0(json_find_string(checkpoint, "store"), input->store->id) != 0)
             add(judging, BLOCKED,
                 "stop its replication there; if that store is no more, remove it with `virsh "
                 "checkpoint-delete`",
-                "checkpoint %s is that of another store", text(checkpoint, "name"));
+                "checkpoint %s is that of another store", json_find_string(checkpoint, "name"));
     }
 }
 
 static void judge_snapshots(struct judging *judging)
 {
-    JsonArray *snapshots = facts_array(judging->input->facts, "snapshots");
+    JsonArray *snapshots = json_find_array(judging->input->facts, "snapshots");
     g_autofree char *names = join(snapshots);
     if (length(snapshots) > 0)
         add(judging, WARNING, NULL,
@@ -246,22 +235,22 @@ static void judge_snapshots(struct judging *judging)
 static void judge_devices(struct judging *judging)
 {
     JsonObject *facts = judging->input->facts;
-    JsonArray *passthrough = facts_array(facts, "passthrough");
-    JsonArray *folders = facts_array(facts, "shared_folders");
+    JsonArray *passthrough = json_find_array(facts, "passthrough");
+    JsonArray *folders = json_find_array(facts, "shared_folders");
     for (guint i = 0; i < length(passthrough); i++) {
         JsonObject *device = json_array_get_object_element(passthrough, i);
         add(judging, WARNING, "give the copy one of the target's, or do without",
-            "a %s device of the host (%s) does not go along", text(device, "kind"),
-            text(device, "what"));
+            "a %s device of the host (%s) does not go along", json_find_string(device, "kind"),
+            json_find_string(device, "what"));
     }
     for (guint i = 0; i < length(folders); i++)
         add(judging, WARNING, "copy it by other means",
             "files in the shared folder %s are on none of its disks",
-            text(json_array_get_object_element(folders, i), "source"));
-    if (facts_object(facts, "tpm"))
+            json_find_string(json_array_get_object_element(folders, i), "source"));
+    if (json_find_object(facts, "tpm"))
         add(judging, WARNING, "have recovery keys of what is sealed by it at hand",
             "what its TPM holds is on none of its disks");
-    if (g_strcmp0(text(facts, "firmware"), "uefi") == 0)
+    if (g_strcmp0(json_find_string(facts, "firmware"), "uefi") == 0)
         add(judging, WARNING, NULL,
             "its UEFI variables are on none of its disks: the copy starts with fresh ones");
 }
@@ -269,19 +258,20 @@ static void judge_devices(struct judging *judging)
 static void judge_freezing(struct judging *judging)
 {
     const struct readiness_input *input = judging->input;
-    JsonObject *agent = facts_object(input->facts, "agent");
+    JsonObject *agent = json_find_object(input->facts, "agent");
     const char *hint = "install and start qemu-guest-agent in the guest";
     if (g_strcmp0(input->power, "off") == 0)
         return;
-    if (!flag(agent, "channel"))
+    if (!json_find_boolean(agent, "channel"))
         add(judging, WARNING,
             "add a channel org.qemu.guest_agent.0, and qemu-guest-agent in the guest",
             "no guest agent: recovery points are what a power cut would leave");
-    else if (!flag(agent, "connected"))
+    else if (!json_find_boolean(agent, "connected"))
         add(judging, WARNING, hint,
             "the guest agent is not running: recovery points are what a power cut would leave");
-    else if (text(agent, "problem"))
-        add(judging, WARNING, hint, "the guest agent does not answer: %s", text(agent, "problem"));
+    else if (json_find_string(agent, "problem"))
+        add(judging, WARNING, hint, "the guest agent does not answer: %s",
+            json_find_string(agent, "problem"));
 }
 
 /* --- where it goes -------------------------------------------------------------------------------
@@ -290,7 +280,8 @@ static void judge_freezing(struct judging *judging)
 static void judge_store(struct judging *judging)
 {
     const struct readiness_store *store = judging->input->store;
-    JsonObject *disk, *usage = facts_object(facts_object(judging->input->facts, "usage"), "disks");
+    JsonObject *disk,
+        *usage = json_find_object(json_find_object(judging->input->facts, "usage"), "disks");
     guint64 data = 0, capacity = 0;
     if (!store) {
         add(judging, BLOCKED, "add one: landfall store add", "there is no store");
@@ -302,8 +293,9 @@ static void judge_store(struct judging *judging)
         return;
     }
     for (guint i = 0; next_disk(judging, &i, &disk);) {
-        guint64 size = number(disk, "capacity_bytes");
-        guint64 allocated = number(facts_object(usage, text(disk, "name")), "allocation_bytes");
+        guint64 size = json_find_uint(disk, "capacity_bytes");
+        guint64 allocated = json_find_uint(json_find_object(usage, json_find_string(disk, "name")),
+                                           "allocation_bytes");
         capacity += size;
         data += allocated && allocated < size ? allocated : size;
     }
@@ -326,9 +318,9 @@ static void judge_store(struct judging *judging)
 
 static gboolean has_mac(JsonObject *facts, const char *mac)
 {
-    JsonArray *nics = facts_array(facts, "nics");
+    JsonArray *nics = json_find_array(facts, "nics");
     for (guint i = 0; mac && i < length(nics); i++) {
-        const char *other = text(json_array_get_object_element(nics, i), "mac");
+        const char *other = json_find_string(json_array_get_object_element(nics, i), "mac");
         if (other && g_ascii_strcasecmp(other, mac) == 0)
             return TRUE;
     }
@@ -338,7 +330,7 @@ static gboolean has_mac(JsonObject *facts, const char *mac)
 static void judge_other(struct judging *judging, const struct readiness_other *other)
 {
     const struct readiness_input *input = judging->input;
-    JsonArray *nics = facts_array(input->facts, "nics");
+    JsonArray *nics = json_find_array(input->facts, "nics");
     if (g_strcmp0(other->uuid, input->uuid) == 0) {
         add(judging, WARNING, "make sure that it is a copy that may go", "host %s has it already",
             other->host);
@@ -348,7 +340,7 @@ static void judge_other(struct judging *judging, const struct readiness_other *o
         add(judging, WARNING, "rename one of the two before a migration",
             "host %s has another machine of this name", other->host);
     for (guint i = 0; i < length(nics); i++) {
-        const char *mac = text(json_array_get_object_element(nics, i), "mac");
+        const char *mac = json_find_string(json_array_get_object_element(nics, i), "mac");
         if (has_mac(other->facts, mac))
             add(judging, WARNING, "give one of the two another address before a migration",
                 "machine %s on host %s has the same MAC address %s", other->name, other->host, mac);
