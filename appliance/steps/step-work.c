@@ -3,7 +3,7 @@
 /* JSON: one object. What a step does not need may be missing; the table in step.c says what it
  * does. Members that are not known are passed over: the daemon may be the newer one.
  *
- *   "operation": N, "kind": TEXT, "step": TEXT,
+ *   "operation": N, "appliance": NAME, "kind": TEXT, "step": TEXT,
  *   "machine": { "id": N, "uuid": UUID, "name": TEXT },
  *   "source": { "host": NAME, "uri": URI },
  *   "target": { "host": NAME, "uri": URI, "reach": "path" | "nbd", "store_path": PATH, "pool":
@@ -20,9 +20,6 @@
 #include <string.h>
 
 #define CONFIG LANDFALL_ERROR_CONFIG
-
-static const char *const kinds[] = {"test",     "cleanup", "migrate", "rollback",
-                                    "complete", "reverse", NULL};
 
 /* The member as an object, owned by the caller: NULL, or an empty one, when it is missing. */
 static gboolean take_object(JsonObject *object, const char *name, gboolean or_empty,
@@ -152,8 +149,10 @@ struct step_work *step_work_parse(const char *text, gsize length_bytes, GError *
     struct step_work *work = g_new0(struct step_work, 1);
     work->json = json;
     if (json_member_uint(json, "operation", CONFIG, &work->operation, error) &&
-        take_word(json, "kind", kinds, &work->kind, error) &&
+        json_member_string(json, "kind", CONFIG, &work->kind, error) &&
         json_member_string(json, "step", CONFIG, &work->step, error) &&
+        json_optional_string(json, "appliance", CONFIG, &work->appliance, error) &&
+        json_optional_string(json, "evidence", CONFIG, &work->evidence, error) &&
         json_optional_uint(json, "recovery_point", CONFIG, &work->recovery_point, error) &&
         take_parts(work, error))
         return work;
@@ -171,6 +170,12 @@ void step_work_free(struct step_work *work)
     g_clear_pointer(&work->options, json_object_unref);
     g_clear_pointer(&work->facts, json_object_unref);
     g_free(work);
+}
+
+char *step_work_owner(const struct step_work *work)
+{
+    return g_strdup_printf("%s%s%" G_GUINT64_FORMAT, work->appliance ? work->appliance : "",
+                           work->appliance ? "-" : "", work->operation);
 }
 
 JsonObject *step_work_fact(const struct step_work *work, const char *step)

@@ -34,7 +34,8 @@ struct step_work {
     JsonObject *facts;    /* results of the steps that were done, by their names */
 
     guint64 operation;
-    const char *kind; /* "test", "cleanup", "migrate", "rollback", "complete", "reverse" */
+    const char *appliance; /* whose number that is; NULL: the only one's */
+    const char *kind;      /* "test", "cleanup", "migrate", "rollback", "complete", "reverse" */
     const char *step;
 
     guint64 machine_id;
@@ -55,11 +56,16 @@ struct step_work {
     const char *store_name;
     const char *store_path;
     guint64 recovery_point; /* 0: none */
+    const char *evidence;   /* where a screenshot goes */
 };
 
 /* From JSON text. Error config names what is wrong. */
 struct step_work *step_work_parse(const char *text, gsize length_bytes, GError **error);
 void step_work_free(struct step_work *work);
+
+/* The name of what belongs to the operation, in the store and on hosts: unique in a store. The
+ * caller owns it. */
+char *step_work_owner(const struct step_work *work);
 
 /* The result of an earlier step; NULL: it was not done. Borrowed. */
 JsonObject *step_work_fact(const struct step_work *work, const char *step);
