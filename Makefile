@@ -33,7 +33,7 @@ DEBIAN_test := perl jq strace rsync util-linux procps iproute2 openssh-client dr
                netcat-openbsd gnutls-bin e2fsprogs xfsprogs sqlite3 systemd libnbd-bin nbdkit \
                qemu-utils qemu-system-x86 libvirt-clients libvirt-daemon libvirt-daemon-system \
                libvirt-daemon-driver-qemu busybox-static cpio kmod linux-image-cloud-amd64 \
-               qemu-guest-agent \
+               qemu-guest-agent grub-common grub-pc-bin fdisk \
                 curl openssl python3 python3-jsonschema python3-prometheus-client
 DEBIAN_lint := clang-format clang-tidy cppcheck shellcheck valgrind clang libclang-rt-14-dev
 DEBIAN_bench := virtnbdbackup gnuplot-nox

@@ -54,7 +54,7 @@ add_busybox
 add_modules
 add_agent
 cp "$writer" "$root/bin/record-writer"
-cp --remove-destination "$here"/root/{guest-mode,guest-run,shutdown} "$root/bin/"
+cp --remove-destination "$here"/root/{guest-mode,guest-network,guest-run,shutdown} "$root/bin/"
 cp "$here"/root/init "$root/init"
 # busybox's acpid runs this when the power button is pressed.
 ln -s /bin/shutdown "$root/etc/acpi/PWRF/00000080"

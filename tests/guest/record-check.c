@@ -27,6 +27,7 @@
 struct image {
     const char *path;
     int fd;
+    uint64_t start; /* of the writer's disk in this one */
     struct record_layout layout;
     uint64_t highest;
 };
@@ -48,7 +49,7 @@ static bool is_zero(const void *data, size_t length)
 
 static void read_at(const struct image *image, void *data, size_t length, uint64_t offset)
 {
-    ssize_t got = pread(image->fd, data, length, (off_t)offset);
+    ssize_t got = pread(image->fd, data, length, (off_t)(image->start + offset));
     if (got >= 0 && (size_t)got == length)
         return;
     printf("%s: %s, at offset %" PRIu64 "\n", image->path,
@@ -72,6 +73,15 @@ static void find_highest(struct image *image)
     }
 }
 
+/* On the disk the guest booted from its records have a partition. */
+static bool is_booting(const struct image *image)
+{
+    uint8_t sector[512];
+
+    read_at(image, sector, sizeof sector, 0);
+    return sector[510] == 0x55 && sector[511] == 0xaa;
+}
+
 static void open_image(struct image *image, uint32_t index)
 {
     image->fd = open(image->path, O_RDONLY | O_CLOEXEC);
@@ -79,6 +89,8 @@ static void open_image(struct image *image, uint32_t index)
         printf("%s: %s\n", image->path, strerror(errno));
         exit(1);
     }
+    if (is_booting(image))
+        image->start = RECORD_PARTITION_OFFSET;
     read_at(image, &image->layout, sizeof image->layout, 0);
     if (!record_layout_is_valid(&image->layout) || image->layout.disk_index != index) {
         printf("%s: %s\n", image->path,

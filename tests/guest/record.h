@@ -29,6 +29,9 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+/* Where the records begin on a disk that boots by itself (build-boot-disk.sh). */
+#define RECORD_PARTITION_OFFSET (64ull << 20)
+
 #define RECORD_SIZE 4096
 #define RECORD_BLOCK_SIZE 65536
 #define RECORD_SLOTS_MAX 4096

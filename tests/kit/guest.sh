@@ -12,6 +12,7 @@
 declare -A guest_channels=()
 declare -A guest_channel_paths=()
 declare -A guest_console_start=()
+kit_kernel_words="console=ttyS0 quiet panic=-1"
 
 kit_prepare_boot() {
     local file
@@ -71,8 +72,9 @@ END
 #   --memory MIB (160)    --machine TYPE (pc)         --uuid UUID
 #   --network NAME +      a card in that libvirt network
 #   --append TEXT         more words for the kernel
+#   --boot disk           from its first disk (guest_make_booting_disk), which holds the words too
 guest_xml() {
-    local name=$1 mode=idle memory=160 machine=pc append='' uuid='' devices=''
+    local name=$1 mode=idle memory=160 machine=pc append='' uuid='' devices='' boot=kernel console
     shift
     while [ $# -gt 0 ]; do
         case $1 in
@@ -84,6 +86,7 @@ guest_xml() {
         --machine) machine=$2 ;;
         --uuid) uuid="<uuid>$2</uuid>" ;;
         --append) append+=" $2" ;;
+        --boot) boot=$2 ;;
         --network) devices+="    <interface type='network'><source network='$2'/><model \
 type='virtio'/></interface>"$'\n' ;;
         --agent)
@@ -95,6 +98,17 @@ name='org.qemu.guest_agent.0'/></channel>"$'\n'
         esac
         shift 2
     done
+    console="<serial type='file'><source path='$KIT_TMP/$name.console' append='on'/>"
+    if [ "$boot" = disk ]; then
+        # As most machines have it: with one a terminal can be opened on.
+        console="<serial type='pty'><log file='$KIT_TMP/$name.console' append='on'/>"
+        boot="    <boot dev='hd'/>"
+    else
+        boot="    <kernel>$KIT_TMP/boot/vmlinuz</kernel>
+    <initrd>$KIT_TMP/boot/initramfs</initrd>
+    <cmdline>$kit_kernel_words landfall.mode=$mode$append</cmdline>"
+    fi
+    console+="<target port='0'/></serial>"
     cat <<END
 <domain type='qemu'>
   <name>$name</name>
@@ -103,9 +117,7 @@ name='org.qemu.guest_agent.0'/></channel>"$'\n'
   <vcpu>1</vcpu>
   <os>
     <type arch='x86_64' machine='$machine'>hvm</type>
-    <kernel>$KIT_TMP/boot/vmlinuz</kernel>
-    <initrd>$KIT_TMP/boot/initramfs</initrd>
-    <cmdline>console=ttyS0 quiet panic=-1 landfall.mode=$mode$append</cmdline>
+$boot
   </os>
   <features><acpi/></features>
   <on_poweroff>destroy</on_poweroff>
@@ -115,11 +127,8 @@ name='org.qemu.guest_agent.0'/></channel>"$'\n'
 $devices    <controller type='scsi' model='virtio-scsi'/>
     <controller type='usb' model='none'/>
     <memballoon model='none'/>
-    <serial type='file'>
-      <source path='$KIT_TMP/$name.console' append='on'/><target port='0'/>
-    </serial>
+    $console
     <serial type='pty'><target port='1'/></serial>
-    <console type='file'><target type='serial' port='0'/></console>
   </devices>
 </domain>
 END
@@ -140,6 +149,25 @@ guest_make_disk() {
         qemu-img convert -f raw -O "$2" "$1.new" "$1"
         rm "$1.new"
     fi
+}
+
+# guest_make_booting_disk PATH FORMAT SIZE [KERNEL-WORDS]: one that boots by itself, for a guest defined
+# with --boot disk. It writes records on a partition of it (landfall.mode=writer) unless told otherwise;
+# what lies behind 96 MiB is empty.
+guest_make_booting_disk() {
+    cp --sparse=always "$KIT_BUILD/tests/guest/boot-disk" "$1.new"
+    truncate -s "$3" "$1.new"
+    cat >"$1.menu" <<END
+linux /boot/vmlinuz $kit_kernel_words landfall.root=landfall-root ${4:-landfall.mode=writer}
+initrd /boot/initramfs
+boot
+END
+    debugfs -w -f /dev/stdin "$1.new?offset=1048576" >"$1.log" 2>&1 <<END
+write $1.menu boot/grub.cfg
+END
+    ! grep -qv '^debugfs\|^Allocated' "$1.log" || die "$(<"$1.log")"
+    qemu-img convert -f raw -O "$2" "$1.new" "$1"
+    rm "$1.new" "$1.menu" "$1.log"
 }
 
 # --- Power --------------------------------------------------------------------------------------
@@ -239,7 +267,7 @@ guest_stop_writing() {
 guest_open_channel() {
     local name=$1 path fd
     path=$(virsh dumpxml "$name" | sed -n "/<serial type='pty'/,/<\/serial>/s/.*path='\([^']*\)'.*/\1/p" |
-        head -n 1)
+        tail -n 1)
     [ -n "$path" ] || die "$name has no channel for commands"
     [ "${guest_channel_paths[$name]:-}" != "$path" ] || return 0
     if [ -n "${guest_channels[$name]:-}" ]; then

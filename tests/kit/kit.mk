@@ -11,7 +11,7 @@ KIT_CFLAGS := -std=gnu11 -O2 -g $(WARNINGS) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
 .PHONY: kit
 test check-long check-sanitized: kit
 ifneq ($(KIT_KERNEL),)
-kit: $(KIT_OUT)/record-check $(KIT_OUT)/initramfs $(KIT_OUT)/vmlinuz
+kit: $(KIT_OUT)/record-check $(KIT_OUT)/initramfs $(KIT_OUT)/vmlinuz $(KIT_OUT)/boot-disk
 else
 kit:
 	@echo 'no kernel for guests (linux-image-cloud-amd64), tests with guests will skip: make deps'
@@ -29,6 +29,9 @@ $(KIT_OUT)/record-check: tests/guest/record-check.c
 $(KIT_OUT)/initramfs: tests/guest/build-initramfs.sh $(wildcard tests/guest/root/*) \
                       $(KIT_OUT)/record-writer $(KIT_KERNEL) $(wildcard /usr/sbin/qemu-ga)
 	$(call say,GUEST,$@)tests/guest/build-initramfs.sh $(KIT_KERNEL) $(KIT_OUT)/record-writer $@
+
+$(KIT_OUT)/boot-disk: tests/guest/build-boot-disk.sh $(KIT_OUT)/initramfs
+	$(call say,DISK,$@)tests/guest/build-boot-disk.sh $(KIT_KERNEL) $(KIT_OUT)/initramfs $@
 
 # A copy, as libvirt gives the kernel it boots to QEMU's user.
 $(KIT_OUT)/vmlinuz: $(KIT_KERNEL)
