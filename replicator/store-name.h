@@ -9,6 +9,8 @@
 #define BLOCK_MAP_NAME "block-map"
 #define LOCK_NAME "lock"             /* held by a writer */
 #define CYCLE_LOCK_NAME "cycle.lock" /* held by a whole cycle */
+#define CLONES_FOLDER "clones"
+#define HOLDS_FOLDER "pins" /* recovery points that are held: see store-hold.h */
 
 /* Letters, digits, '.', '_' and '-', at most 128, not starting with a dot: nothing that leaves its
  * folder, hides or needs quoting. */

@@ -267,6 +267,7 @@ gboolean store_recover(struct store_machine *machine, GPtrArray *notes, GError *
         if (!remove_leftovers(machine, disks->pdata[i], needed->pdata[i], notes, error))
             return FALSE;
     return remove_strays(machine, "recovery-points", notes, error) &&
+           remove_strays(machine, HOLDS_FOLDER, notes, error) &&
            remove_strays(machine, "", notes, error);
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "replicator/store-file.h"
+#include "replicator/store-hold.h"
 #include "replicator/store-retention.h"
 
 #include <errno.h>
@@ -41,6 +42,6 @@ gboolean store_machine_remove(struct store_machine *machine, GError **error)
 {
     g_assert(machine->lock);
     g_autofree char *above = g_path_get_dirname(machine->path);
-    return store_retire_all(machine, error) && remove_tree(machine->path, DEPTH_MAX, error) &&
-           store_folder_sync(above, error);
+    return store_hold_check_none(machine, 0, error) && store_retire_all(machine, error) &&
+           remove_tree(machine->path, DEPTH_MAX, error) && store_folder_sync(above, error);
 }

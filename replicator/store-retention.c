@@ -17,6 +17,7 @@
 #include "replicator/block-map.h"
 #include "replicator/layer-reader.h"
 #include "replicator/store-file.h"
+#include "replicator/store-hold.h"
 #include "replicator/store-name.h"
 #include "replicator/store-recover.h"
 
@@ -115,7 +116,18 @@ struct store_pin *store_pin_take(const struct store_machine *machine, guint64 nu
     return NULL;
 }
 
-/* Removes the manifest unless a reader has it. */
+/* Whether somebody holds the recovery point, or (0) any. */
+static gboolean is_held(const struct store_machine *machine, guint64 number, gboolean *ret_held,
+                        GError **error)
+{
+    g_autoptr(GPtrArray) holds = store_holds_list(machine, error);
+    *ret_held = FALSE;
+    for (guint i = 0; holds && i < holds->len; i++)
+        *ret_held |= number == 0 || ((struct store_hold *)holds->pdata[i])->number == number;
+    return holds != NULL;
+}
+
+/* Removes the manifest unless a reader has it, or somebody holds it. */
 static gboolean retire(struct store_machine *machine, const struct manifest *manifest,
                        gboolean *ret_retired, GError **error)
 {
@@ -125,10 +137,14 @@ static gboolean retire(struct store_machine *machine, const struct manifest *man
     int fd = store_file_open(pin, O_RDWR | O_CREAT, error);
     if (fd < 0)
         return FALSE;
-    *ret_retired = flock(fd, LOCK_EX | LOCK_NB) == 0;
-    gboolean ok =
-        !*ret_retired || (store_file_remove(path, error) && store_file_remove(pin, error) &&
-                          store_folder_sync(folder, error));
+    gboolean held = FALSE, ok = TRUE;
+    gboolean locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (locked)
+        ok = is_held(machine, manifest->number, &held, error);
+    *ret_retired = ok && locked && !held;
+    if (*ret_retired)
+        ok = store_file_remove(path, error) && store_file_remove(pin, error) &&
+             store_folder_sync(folder, error);
     close(fd);
     return ok;
 }
@@ -156,7 +172,7 @@ gboolean store_retire_all(struct store_machine *machine, GError **error)
     if (!retire_oldest(machine, 0, NULL, error))
         return FALSE;
     const struct manifest *left = machine->manifests->len ? machine->manifests->pdata[0] : NULL;
-    if (left)
+    if (left && store_hold_check_none(machine, left->number, error))
         landfall_error_set(error, LANDFALL_ERROR_CONFLICT, "try again when it is not in use",
                            "recovery point %" G_GUINT64_FORMAT " of machine %s is in use",
                            left->number, machine->key);
@@ -362,10 +378,13 @@ gboolean store_retain(struct store_machine *machine, guint retain_count, const g
     int fd = open_points(machine, error);
     if (fd < 0)
         return FALSE;
+    gboolean held = TRUE;
     if (store_file_lock(fd, FALSE, 0))
-        ok = merge_all(machine, machine->manifests->len < count_before, cancelled, notes, error);
-    else
+        ok = is_held(machine, 0, &held, error);
+    if (ok && held)
         store_note(notes, "a recovery point is in use: merging waits");
+    else if (ok)
+        ok = merge_all(machine, machine->manifests->len < count_before, cancelled, notes, error);
     close(fd);
     return ok;
 }

@@ -7,8 +7,9 @@
 #include "replicator/store.h"
 
 /* Keeps the newest retain_count recovery points (at least 1), stopping at the oldest that is
- * pinned, then merges; while any recovery point is pinned, merging waits. Every step may be killed
- * and done again, and is given up when *cancelled becomes 1. Needs the lock. notes may be NULL. */
+ * pinned or held (store-hold.h), then merges; while any recovery point is, merging waits. Every
+ * step may be killed and done again, and is given up when *cancelled becomes 1. Needs the lock.
+ * notes may be NULL. */
 gboolean store_retain(struct store_machine *machine, guint retain_count, const gint *cancelled,
                       GPtrArray *notes, GError **error);
 

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "replicator/sealed-json.h"
 #include "replicator/store-file.h"
+#include "replicator/store-hold.h"
 #include "replicator/store-name.h"
 #include "replicator/store-recover.h"
 
@@ -282,10 +283,14 @@ gboolean store_machine_is_outdated(const struct store_machine *machine)
 
 static gboolean machine_folders_create(const struct store_machine *machine, GError **error)
 {
-    g_autofree char *manifests = g_build_filename(machine->path, MANIFESTS_FOLDER, NULL);
-    g_autofree char *disks = g_build_filename(machine->path, DISKS_FOLDER, NULL);
-    return store_folder_create(machine->path, error) && store_folder_create(disks, error) &&
-           store_folder_create(manifests, error);
+    static const char *const names[] = {"", DISKS_FOLDER, MANIFESTS_FOLDER, HOLDS_FOLDER,
+                                        CLONES_FOLDER};
+    for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *path = g_build_filename(machine->path, names[i], NULL);
+        if (!store_folder_create(path, error))
+            return FALSE;
+    }
+    return TRUE;
 }
 
 static gboolean machine_prepare(struct store_machine *machine, enum store_mode mode,
@@ -433,6 +438,7 @@ gboolean store_machine_check_files(const struct store_machine *machine, GError *
 {
     g_autofree char *lock = g_build_filename(machine->path, LOCK_NAME, NULL);
     g_autofree char *cycle_lock = g_build_filename(machine->path, CYCLE_LOCK_NAME, NULL);
-    return check_description(machine, error) && store_lock_check(lock, error) &&
+    g_autoptr(GPtrArray) holds = store_holds_list(machine, error);
+    return holds && check_description(machine, error) && store_lock_check(lock, error) &&
            store_lock_check(cycle_lock, error);
 }

@@ -80,6 +80,6 @@ gboolean store_machine_describe(const struct store_machine *machine, JsonObject 
 /* What machine.json holds. The caller owns it. Errors: corrupt, unsupported, replica. */
 JsonObject *store_machine_description(const struct store_machine *machine, GError **error);
 
-/* Whether the machine's files that belong to no recovery point, machine.json and the locks, are
- * what was written. Errors: corrupt, unsupported, replica. */
+/* Whether the machine's files that belong to no recovery point, machine.json, pins and the locks,
+ * are what was written. Errors: corrupt, unsupported, replica. */
 gboolean store_machine_check_files(const struct store_machine *machine, GError **error);

@@ -307,8 +307,8 @@ static GHashTable *set_of(const char *const *words)
 static char *check_files(const struct store_machine *machine, const char *store)
 {
     static const char *const of_store[] = {"store.json", MACHINE_KEY, NULL};
-    static const char *const of_machine[] = {"machine.json", "lock", "recovery-points", "disks",
-                                             NULL};
+    static const char *const of_machine[] = {
+        "machine.json", "lock", "recovery-points", "disks", "pins", "clones", NULL};
     g_autoptr(GHashTable) in_store = set_of(of_store), in_machine = set_of(of_machine);
     g_autoptr(GHashTable) points = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autofree char *points_path = g_build_filename(machine->path, "recovery-points", NULL);
