@@ -3,7 +3,7 @@
 /* landfall store export: write a disk of a recovery point as one image file, by qemu-img. */
 
 #include "appliance/cli/command.h"
-#include "appliance/cli/opened-machine.h"
+#include "appliance/cycle/opened-machine.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "replicator/store-name.h"

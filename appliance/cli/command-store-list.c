@@ -5,7 +5,7 @@
 #include "appliance/cli/command.h"
 #include "appliance/cli/connection.h"
 #include "appliance/cli/daemon-command.h"
-#include "appliance/cli/opened-machine.h"
+#include "appliance/cycle/opened-machine.h"
 #include "appliance/cli/text.h"
 #include "base/json.h"
 

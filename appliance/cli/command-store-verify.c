@@ -3,7 +3,7 @@
 /* landfall store verify: re-read a recovery point and prove it against its root hashes. */
 
 #include "appliance/cli/command.h"
-#include "appliance/cli/opened-machine.h"
+#include "appliance/cycle/opened-machine.h"
 #include "appliance/cli/progress.h"
 #include "appliance/cli/text.h"
 #include "base/error.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a step's work to the settings of a translation. */
 #include "appliance/steps/translate-work.h"
-#include "appliance/cli/opened-machine.h"
+#include "appliance/cycle/opened-machine.h"
 #include "base/json.h"
 #include "replicator/store-file.h"
 #include "snapshot/libvirt.h"

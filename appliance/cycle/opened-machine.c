@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "appliance/cli/opened-machine.h"
+#include "appliance/cycle/opened-machine.h"
 #include "base/error.h"
 
 gboolean opened_machine_open(struct opened_machine *opened, const char *folder, const char *name,
