@@ -40,6 +40,10 @@ struct snapshot_login {
 virConnectPtr snapshot_connection_make(const char *uri, const struct snapshot_login *login,
                                        GError **error);
 
+/* As snapshot_connection_make, with a deadline: a host that says nothing for long is an error,
+ * *ret_silent then, and so is any later call over the connection. */
+virConnectPtr snapshot_connection_open(const char *uri, gboolean *ret_silent, GError **error);
+
 /* --- host.c
  * ----------------------------------------------------------------------------------------- */
 

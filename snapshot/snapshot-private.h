@@ -82,13 +82,6 @@ struct snapshot {
 /* Once, before the first connection. */
 void snapshot_event_loop_start(void);
 
-/* --- connection.c: connections that do not hang
- * ----------------------------------------------------------------------------------- */
-
-/* As snapshot_connection_make, with a deadline: a host that says nothing for long is an error,
- * *ret_silent then, and so is any later call over the connection. */
-virConnectPtr snapshot_connection_open(const char *uri, gboolean *ret_silent, GError **error);
-
 /* --- host.c
  * ----------------------------------------------------------------------------------------- */
 

@@ -5,8 +5,8 @@
 #include "appliance/cli/command.h"
 #include "appliance/cli/connection.h"
 #include "appliance/cli/daemon-command.h"
-#include "appliance/cycle/opened-machine.h"
 #include "appliance/cli/text.h"
+#include "appliance/cycle/opened-machine.h"
 #include "base/json.h"
 
 #include <stdio.h>

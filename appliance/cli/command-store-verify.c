@@ -3,9 +3,9 @@
 /* landfall store verify: re-read a recovery point and prove it against its root hashes. */
 
 #include "appliance/cli/command.h"
-#include "appliance/cycle/opened-machine.h"
 #include "appliance/cli/progress.h"
 #include "appliance/cli/text.h"
+#include "appliance/cycle/opened-machine.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "replicator/verify.h"

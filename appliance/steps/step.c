@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/json.h"
 
+#include <poll.h>
 #include <string.h>
 
 enum need {
@@ -14,12 +15,22 @@ enum need {
     NEED_POINT = 16,
 };
 
+#define REPLICA (NEED_MACHINE | NEED_STORE)
+
 static const struct {
     const char *name;
     unsigned needs;
     step_function perform;
 } steps[] = {
-    {NULL, 0, NULL},
+    {"pin", REPLICA | NEED_POINT, step_pin},
+    {"clone", REPLICA | NEED_TARGET | NEED_POINT, step_clone},
+    {"test-network", REPLICA | NEED_TARGET, step_test_network},
+    {"start", NEED_MACHINE | NEED_TARGET, step_start},
+    {"stop", NEED_MACHINE | NEED_TARGET, step_stop},
+    {"undefine", NEED_MACHINE | NEED_TARGET, step_undefine},
+    {"remove-network", REPLICA | NEED_TARGET, step_remove_network},
+    {"remove-clone", REPLICA, step_remove_clone},
+    {"unpin", REPLICA, step_unpin},
 };
 
 static gboolean has_needs(const struct step_work *work, unsigned needs, GError **error)
@@ -43,7 +54,7 @@ static gboolean has_needs(const struct step_work *work, unsigned needs, GError *
 
 JsonObject *step_perform(const struct step_run *run, GError **error)
 {
-    for (gsize i = 0; steps[i].name; i++)
+    for (gsize i = 0; i < G_N_ELEMENTS(steps); i++)
         if (strcmp(steps[i].name, run->work->step) == 0)
             return has_needs(run->work, steps[i].needs, error) && !step_is_cancelled(run, error)
                        ? steps[i].perform(run, error)
@@ -94,4 +105,12 @@ gboolean step_is_cancelled(const struct step_run *run, GError **error)
         return FALSE;
     landfall_error_set(error, LANDFALL_ERROR_CANCELLED, NULL, "cancelled");
     return TRUE;
+}
+
+gboolean step_wait(const struct step_run *run, guint ms, GError **error)
+{
+    /* A signal ends the poll. */
+    if (!g_atomic_int_get(run->cancelled))
+        poll(NULL, 0, (int)ms);
+    return !step_is_cancelled(run, error);
 }

@@ -30,3 +30,7 @@ void step_progress(const struct step_run *run, guint64 done, guint64 total);
 
 /* Error cancelled once that was asked for. */
 gboolean step_is_cancelled(const struct step_run *run, GError **error);
+
+/* Waits ms, less when the step is cancelled (FALSE with that error): for what can only be asked
+ * again and again, such as a guest that boots. */
+gboolean step_wait(const struct step_run *run, guint ms, GError **error);

@@ -5,3 +5,13 @@
  * its file's head. */
 
 #include "appliance/steps/step.h"
+
+JsonObject *step_pin(const struct step_run *run, GError **error);
+JsonObject *step_clone(const struct step_run *run, GError **error);
+JsonObject *step_test_network(const struct step_run *run, GError **error);
+JsonObject *step_start(const struct step_run *run, GError **error);
+JsonObject *step_stop(const struct step_run *run, GError **error);
+JsonObject *step_undefine(const struct step_run *run, GError **error);
+JsonObject *step_remove_network(const struct step_run *run, GError **error);
+JsonObject *step_remove_clone(const struct step_run *run, GError **error);
+JsonObject *step_unpin(const struct step_run *run, GError **error);

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* start: the operation's machine runs. QEMU is started with the processors standing still, so that
+ * the instant of the first instruction is known and is not that of QEMU's own start.
+ *
+ *   start → { "started_at_us": when that was asked for, "running_at_us": the first instruction, or
+ *             when it was found running, both in µs since 1970; "already": it ran } */
+
+#include "appliance/steps/host.h"
+#include "appliance/steps/steps.h"
+#include "base/json.h"
+
+#include <string.h>
+
+static const struct {
+    const char *word; /* in libvirt's or QEMU's message */
+    const char *hint;
+} hints[] = {
+    {"Cannot allocate memory",
+     "the host has too little free memory: give the machine less (landfall "
+     "target set HOST --memory-mib N), or free some"},
+    {"cannot set up guest memory", "the host has too little free memory: give the machine less "
+                                   "(landfall target set HOST --memory-mib N), or free some"},
+    {"etwork",
+     "see `virsh net-list --all` there; landfall target set HOST --network A=B says which "
+     "network takes the place of which"},
+    {"ermission denied", "QEMU's user on the target must be able to enter the folders above the "
+                         "store, and its security driver must allow the store's place"},
+    {"Failed to get", "another QEMU has the image: end the machine that runs on it"},
+    {"No such file",
+     "the target must see the same store: landfall target set HOST --store-path DIR "
+     "says where"},
+    {"No space left", "free some space on the host, then do it again"},
+};
+
+static const char *hint_for(const char *message)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(hints); i++)
+        if (strstr(message, hints[i].word))
+            return hints[i].hint;
+    return "the log of its QEMU is on the host, in /var/log/libvirt/qemu";
+}
+
+static gboolean refuse(const struct step_host *host, virDomainPtr domain, const char *verb,
+                       GError **error)
+{
+    g_autofree char *message = g_strdup(snapshot_libvirt_message());
+    snapshot_libvirt_error_set(error, LANDFALL_ERROR_SOURCE, hint_for(message),
+                               "host %s cannot %s machine %s", host->name, verb,
+                               virDomainGetName(domain));
+    return FALSE;
+}
+
+/* Paused because its disk failed is not paused by us. */
+static gboolean check_paused(const struct step_host *host, virDomainPtr domain, int reason,
+                             GError **error)
+{
+    if (reason != VIR_DOMAIN_PAUSED_IOERROR)
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_SOURCE,
+                       "see that the store has space and can be read from there",
+                       "machine %s on host %s is paused: a disk of it has failed",
+                       virDomainGetName(domain), host->name);
+    return FALSE;
+}
+
+static gboolean ensure_running(const struct step_host *host, virDomainPtr domain,
+                               gboolean *ret_already, GError **error)
+{
+    int state, reason;
+    if (virDomainGetState(domain, &state, &reason, 0) != 0)
+        return refuse(host, domain, "tell the state of", error);
+    *ret_already = state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED;
+    if (*ret_already)
+        return TRUE;
+    if (state == VIR_DOMAIN_PAUSED && !check_paused(host, domain, reason, error))
+        return FALSE;
+    if (state != VIR_DOMAIN_PAUSED &&
+        virDomainCreateWithFlags(domain, VIR_DOMAIN_START_PAUSED) != 0)
+        return refuse(host, domain, "start", error);
+    return virDomainResume(domain) == 0 || refuse(host, domain, "let run", error);
+}
+
+/* What takes the source's place comes back with its host as the source did. */
+static void take_autostart(const struct step_run *run, virDomainPtr domain)
+{
+    JsonObject *fence = step_work_fact(run->work, "fence");
+    gboolean autostart = FALSE;
+    if (fence &&
+        json_optional_boolean(fence, "autostart", LANDFALL_ERROR_CONFIG, &autostart, NULL) &&
+        autostart && virDomainSetAutostart(domain, 1) != 0)
+        step_warn(run, "machine %s will not start with its host as it did at the source: %s",
+                  virDomainGetName(domain), snapshot_libvirt_message());
+}
+
+static JsonObject *start(const struct step_run *run, const struct step_host *host,
+                         virDomainPtr domain, GError **error)
+{
+    gboolean already;
+    gint64 started_at_us = g_get_real_time();
+    if (!ensure_running(host, domain, &already, error))
+        return NULL;
+    JsonObject *result = json_object_new();
+    json_object_set_int_member(result, "started_at_us", started_at_us);
+    json_object_set_int_member(result, "running_at_us", g_get_real_time());
+    json_object_set_boolean_member(result, "already", already);
+    take_autostart(run, domain);
+    return result;
+}
+
+JsonObject *step_start(const struct step_run *run, GError **error)
+{
+    struct step_host host;
+    g_autoptr(virDomain) domain = NULL;
+    if (!step_host_open_target(run->work, &host, error))
+        return NULL;
+    JsonObject *result = step_host_need_machine(&host, run->work, &domain, error)
+                             ? start(run, &host, domain, error)
+                             : NULL;
+    g_clear_pointer(&domain, virDomainFree);
+    step_host_close(&host);
+    return result;
+}
