@@ -25,6 +25,7 @@ static const struct {
     {"pin", REPLICA | NEED_POINT, step_pin},
     {"clone", REPLICA | NEED_TARGET | NEED_POINT, step_clone},
     {"test-network", REPLICA | NEED_TARGET, step_test_network},
+    {"define", REPLICA | NEED_TARGET | NEED_POINT, step_define},
     {"start", NEED_MACHINE | NEED_TARGET, step_start},
     {"stop", NEED_MACHINE | NEED_TARGET, step_stop},
     {"undefine", NEED_MACHINE | NEED_TARGET, step_undefine},

@@ -9,6 +9,7 @@
 JsonObject *step_pin(const struct step_run *run, GError **error);
 JsonObject *step_clone(const struct step_run *run, GError **error);
 JsonObject *step_test_network(const struct step_run *run, GError **error);
+JsonObject *step_define(const struct step_run *run, GError **error);
 JsonObject *step_start(const struct step_run *run, GError **error);
 JsonObject *step_stop(const struct step_run *run, GError **error);
 JsonObject *step_undefine(const struct step_run *run, GError **error);
