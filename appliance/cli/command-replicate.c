@@ -2,6 +2,7 @@
 
 /* landfall replicate and landfall settings: begin to replicate a machine, and change how. */
 
+#include "appliance/cli/body.h"
 #include "appliance/cli/command.h"
 #include "appliance/cli/daemon-command.h"
 #include "appliance/cli/follow.h"
@@ -71,34 +72,6 @@ static gboolean set_bandwidth(JsonObject *body, const char *text, GError **error
     return TRUE;
 }
 
-static gboolean set_number(JsonObject *body, const char *member, const char *text, gint64 minimum,
-                           const char *word, GError **error)
-{
-    gint64 number = 0;
-    if (!text)
-        return TRUE;
-    if (g_strcmp0(text, word) != 0 &&
-        !g_ascii_string_to_signed(text, 10, minimum, G_MAXINT32, &number, NULL)) {
-        landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL,
-                           "--%s: '%s' is no number from %" G_GINT64_FORMAT "%s%s", member, text,
-                           minimum, word ? ", nor " : "", word ? word : "");
-        return FALSE;
-    }
-    json_object_set_int_member(body, member, number);
-    return TRUE;
-}
-
-/* "none" is the empty list: how else would one take back what was set? */
-static void set_strings(JsonObject *body, const char *member, char **strings)
-{
-    JsonArray *array = strings ? json_array_new() : NULL;
-    gboolean none = strings && g_strv_length(strings) == 1 && strcmp(strings[0], "none") == 0;
-    for (char **string = strings; string && !none && *string; string++)
-        json_array_add_string_element(array, *string);
-    if (array)
-        json_object_set_array_member(body, member, array);
-}
-
 /* Owned by the caller; NULL: an option says nothing that can be understood. */
 static JsonObject *settings_body(const struct settings *settings, GError **error)
 {
@@ -108,12 +81,12 @@ static JsonObject *settings_body(const struct settings *settings, GError **error
         json_object_set_null_member(body, "consistency");
     else
         json_set_optional_string(body, "consistency", settings->consistency);
-    set_strings(body, "exclude_disks", settings->exclude_disks);
-    set_strings(body, "blackout", settings->blackout);
+    body_set_strings(body, "exclude_disks", settings->exclude_disks);
+    body_set_strings(body, "blackout", settings->blackout);
     if (!set_interval(body, settings->interval, error) ||
         !set_bandwidth(body, settings->bandwidth, error) ||
-        !set_number(body, "retain", settings->retain, 1, "all", error) ||
-        !set_number(body, "priority", settings->priority, -1000, NULL, error))
+        !body_set_number(body, "retain", "retain", settings->retain, 1, "all", error) ||
+        !body_set_number(body, "priority", "priority", settings->priority, -1000, NULL, error))
         return NULL;
     return g_steal_pointer(&body);
 }
@@ -133,10 +106,8 @@ static gboolean replicate(struct daemon *daemon, GError **error)
     g_autoptr(JsonObject) body = settings_body(settings, error);
     if (body && settings->force)
         json_object_set_boolean_member(body, "force", TRUE);
-    g_autofree char *id = body ? daemon_machine(daemon, daemon->arguments[0], NULL, error) : NULL;
-    g_autofree char *path = id ? daemon_path("/machines/", id, "/replication") : NULL;
     g_autoptr(JsonObject) answer =
-        path ? client_call(daemon->client, "PUT", path, body, error) : NULL;
+        body ? daemon_machine_call(daemon, "PUT", "/replication", body, error) : NULL;
     return answer && follow_started(daemon, answer, settings->follow, "the first copy", error);
 }
 
@@ -152,10 +123,8 @@ static gboolean change(struct daemon *daemon, GError **error)
                            "give at least one setting to change");
         return FALSE;
     }
-    g_autofree char *id = body ? daemon_machine(daemon, daemon->arguments[0], NULL, error) : NULL;
-    g_autofree char *path = id ? daemon_path("/machines/", id, "/replication") : NULL;
     g_autoptr(JsonObject) answer =
-        path ? client_call(daemon->client, "PATCH", path, body, error) : NULL;
+        body ? daemon_machine_call(daemon, "PATCH", "/replication", body, error) : NULL;
     if (answer && !daemon_printed(daemon, answer))
         printf("the settings of %s are changed\n", daemon->arguments[0]);
     return answer != NULL;

@@ -19,19 +19,10 @@ struct verb_options {
     gboolean abandon;
 };
 
-/* A request for the machine of the first argument: POST /machines/ID/verb, or another method. */
-static JsonObject *ask(struct daemon *daemon, const char *method, const char *verb,
-                       JsonObject *body, GError **error)
-{
-    g_autofree char *id = daemon_machine(daemon, daemon->arguments[0], NULL, error);
-    g_autofree char *path = id ? daemon_path("/machines/", id, verb) : NULL;
-    return path ? client_call(daemon->client, method, path, body, error) : NULL;
-}
-
 static gboolean sync_machine(struct daemon *daemon, GError **error)
 {
     const struct verb_options *options = daemon->options;
-    g_autoptr(JsonObject) answer = ask(daemon, "POST", "/sync", NULL, error);
+    g_autoptr(JsonObject) answer = daemon_machine_call(daemon, "POST", "/sync", NULL, error);
     return answer && follow_started(daemon, answer, options->follow, "a cycle", error);
 }
 
@@ -56,7 +47,7 @@ int command_sync(int argc, char **argv)
 
 static gboolean pause_machine(struct daemon *daemon, GError **error)
 {
-    g_autoptr(JsonObject) answer = ask(daemon, "POST", "/pause", NULL, error);
+    g_autoptr(JsonObject) answer = daemon_machine_call(daemon, "POST", "/pause", NULL, error);
     if (answer && !daemon_printed(daemon, answer))
         printf("%s is paused: no new cycle begins until landfall resume %s\n", daemon->arguments[0],
                daemon->arguments[0]);
@@ -65,7 +56,7 @@ static gboolean pause_machine(struct daemon *daemon, GError **error)
 
 static gboolean resume_machine(struct daemon *daemon, GError **error)
 {
-    g_autoptr(JsonObject) answer = ask(daemon, "POST", "/resume", NULL, error);
+    g_autoptr(JsonObject) answer = daemon_machine_call(daemon, "POST", "/resume", NULL, error);
     if (answer && !daemon_printed(daemon, answer))
         printf("%s is replicated again\n", daemon->arguments[0]);
     return answer != NULL;
@@ -100,7 +91,7 @@ static gboolean stop_machine(struct daemon *daemon, GError **error)
     g_autofree char *path =
         g_strconcat("/replication?keep_replica=", options->delete_replica ? "false" : "true",
                     options->abandon ? "&abandon=true" : "", NULL);
-    g_autoptr(JsonObject) answer = ask(daemon, "DELETE", path, NULL, error);
+    g_autoptr(JsonObject) answer = daemon_machine_call(daemon, "DELETE", path, NULL, error);
     return answer && follow_started(daemon, answer, options->follow, "cleaning up", error);
 }
 
@@ -139,7 +130,7 @@ static gboolean verify_machine(struct daemon *daemon, GError **error)
     }
     if (options->number)
         json_object_set_int_member(body, "recovery_point", options->number);
-    g_autoptr(JsonObject) answer = ask(daemon, "POST", "/verify", body, error);
+    g_autoptr(JsonObject) answer = daemon_machine_call(daemon, "POST", "/verify", body, error);
     return answer && follow_started(daemon, answer, options->follow, "the proof", error);
 }
 

@@ -109,6 +109,14 @@ char *daemon_machine(struct daemon *daemon, const char *name, JsonObject **ret_m
     return g_strdup_printf("%" G_GINT64_FORMAT, listing_int(machine, "id"));
 }
 
+JsonObject *daemon_machine_call(struct daemon *daemon, const char *method, const char *after,
+                                JsonObject *body, GError **error)
+{
+    g_autofree char *id = daemon_machine(daemon, daemon->arguments[0], NULL, error);
+    g_autofree char *path = id ? daemon_path("/machines/", id, after) : NULL;
+    return path ? client_call(daemon->client, method, path, body, error) : NULL;
+}
+
 gboolean daemon_printed(const struct daemon *daemon, JsonObject *answer)
 {
     if (!daemon->as_json)

@@ -38,6 +38,11 @@ char *daemon_path(const char *before, const char *name, const char *after);
 char *daemon_machine(struct daemon *daemon, const char *name, JsonObject **ret_machine,
                      GError **error);
 
+/* A request for the machine that the first argument names: of /machines/ID followed by after, such
+ * as "/sync". body may be NULL. */
+JsonObject *daemon_machine_call(struct daemon *daemon, const char *method, const char *after,
+                                JsonObject *body, GError **error);
+
 /* A job's or token's number, for a path: error config when it is none. */
 gboolean daemon_check_number(const char *text, const char *what, GError **error);
 

@@ -70,6 +70,57 @@ static void test_no_bytes(void)
     }
 }
 
+static GDateTime *evening(void)
+{
+    g_autoptr(GTimeZone) zone = g_time_zone_new_identifier("Europe/Berlin");
+    g_assert_nonnull(zone);
+    return g_date_time_new(zone, 2026, 3, 28, 21, 30, 0); /* the clocks change in this night */
+}
+
+static void test_times(void)
+{
+    static const struct {
+        const char *text, *utc;
+    } good[] = {
+        {"22:00", "2026-03-28T21:00:00Z"},
+        {"21:30", "2026-03-29T19:30:00Z"},
+        {"9:05", "2026-03-29T07:05:00Z"},
+        {"+2h", "2026-03-28T22:30:00Z"},
+        {"+1d", "2026-03-29T20:30:00Z"},
+        {"2026-03-29 04:00", "2026-03-29T02:00:00Z"},
+        {"2026-03-29T04:00", "2026-03-29T02:00:00Z"},
+        {"2026-03-29 04:00:30", "2026-03-29T02:00:30Z"},
+        {"2026-03-29T04:00Z", "2026-03-29T04:00:00Z"},
+        {"2026-03-29T04:00:00-05:00", "2026-03-29T09:00:00Z"},
+        {"20260329T040000Z", "2026-03-29T04:00:00Z"},
+    };
+    g_autoptr(GDateTime) now = evening();
+    for (gsize i = 0; i < G_N_ELEMENTS(good); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GDateTime) time = quantity_parse_time(good[i].text, now, &error);
+        g_assert_no_error(error);
+        g_autoptr(GDateTime) utc = g_date_time_to_utc(time);
+        g_autofree char *text = g_date_time_format_iso8601(utc);
+        g_assert_cmpstr(text, ==, good[i].utc);
+    }
+}
+
+static void test_no_times(void)
+{
+    static const char *const bad[] = {"",       "now",        "24:00",
+                                      "22:0",   "22:60",      "22:00:00",
+                                      "+",      "+1x",        "2026-03-28 21:30",
+                                      "+0",     "2026-03-29", "2026-02-30 10:00",
+                                      "-1:00",  "1:2:3",      "2026-03-29 04:00 or so",
+                                      " 22:00", "2h",         "2026-01-01T00:00:00Z"};
+    g_autoptr(GDateTime) now = evening();
+    for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_null(quantity_parse_time(bad[i], now, &error));
+        g_assert_error(error, LANDFALL_ERROR, LANDFALL_ERROR_CONFIG);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -77,5 +128,7 @@ int main(int argc, char **argv)
     g_test_add_func("/quantity/no-durations", test_no_durations);
     g_test_add_func("/quantity/bytes", test_bytes);
     g_test_add_func("/quantity/no-bytes", test_no_bytes);
+    g_test_add_func("/quantity/times", test_times);
+    g_test_add_func("/quantity/no-times", test_no_times);
     return g_test_run();
 }
