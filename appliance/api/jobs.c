@@ -7,6 +7,7 @@
 #include "appliance/api/answer.h"
 #include "appliance/api/api-private.h"
 #include "appliance/api/request.h"
+#include "appliance/failover/failover.h"
 #include "appliance/jobs/alerting.h"
 #include "appliance/jobs/job-json.h"
 #include "appliance/jobs/scheduler.h"
@@ -87,11 +88,22 @@ static JsonObject *list_events(struct request *request, GError **error)
     return events ? answer_list(events, 0) : NULL;
 }
 
+/* Jobs of operations are not the scheduler's. */
+static gboolean cancel(struct request *request, gint64 id, GError **error)
+{
+    struct api *api = request_api(request);
+    struct state_job *job = state_job_get(api->state, id, error);
+    gboolean is_operation = job && failover_is_kind(job->kind), is_there = job != NULL;
+    state_job_free(job);
+    if (is_operation)
+        return failover_cancel(api->failovers, request_who(request), id, error);
+    return is_there && scheduler_cancel(api->scheduler, request_who(request), id, error);
+}
+
 static JsonObject *cancel_job(struct request *request, GError **error)
 {
     gint64 id;
-    if (!request_id(request, 0, &id, error) ||
-        !scheduler_cancel(request_api(request)->scheduler, request_who(request), id, error))
+    if (!request_id(request, 0, &id, error) || !cancel(request, id, error))
         return NULL;
     request_set_status(request, 202);
     return show(request, id, error);

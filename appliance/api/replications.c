@@ -8,7 +8,6 @@
 #include "appliance/inventory/inventory.h"
 #include "appliance/jobs/replication-json.h"
 #include "appliance/jobs/scheduler.h"
-#include "appliance/state/machines.h"
 #include "base/json.h"
 
 #define SETTINGS                                                                                   \
@@ -30,14 +29,6 @@ static JsonObject *show(struct request *request, gint64 machine, GError **error)
     JsonObject *answer = replication ? replication_to_json(replication) : NULL;
     state_replication_free(replication);
     return answer;
-}
-
-static gboolean is_there(struct request *request, gint64 id, GError **error)
-{
-    struct state_machine *machine = state_machine_get(request_api(request)->state, id, error);
-    gboolean there = machine != NULL;
-    state_machine_free(machine);
-    return there;
 }
 
 /* The first check of the readiness that stands in the way. */
@@ -92,8 +83,7 @@ static JsonObject *replicate(struct request *request, GError **error)
 {
     gint64 machine, job;
     g_autoptr(JsonObject) settings = settings_of(request);
-    if (!request_id(request, 0, &machine, error) || !is_there(request, machine, error) ||
-        !check_ready(request, machine, error) ||
+    if (!request_machine(request, &machine, error) || !check_ready(request, machine, error) ||
         !scheduler_replicate(request_api(request)->scheduler, request_who(request), machine,
                              settings, &job, error))
         return NULL;

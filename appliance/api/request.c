@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "appliance/api/api-private.h"
 #include "appliance/api/request-private.h"
+#include "appliance/state/machines.h"
 #include "base/error.h"
 
 #include <string.h>
@@ -73,6 +74,19 @@ gboolean request_id(const struct request *request, guint index, gint64 *ret_id, 
     landfall_error_set(error, LANDFALL_ERROR_MISSING, "ids are whole numbers from 1",
                        "there is nothing with the id '%s'", text);
     return FALSE;
+}
+
+gboolean request_machine(const struct request *request, gint64 *ret_id, GError **error)
+{
+    gint64 id;
+    if (!request_id(request, 0, &id, error))
+        return FALSE;
+    struct state_machine *machine = state_machine_get(request->api->state, id, error);
+    gboolean there = machine != NULL;
+    state_machine_free(machine);
+    if (there)
+        *ret_id = id;
+    return there;
 }
 
 const char *request_query(const struct request *request, const char *name)
@@ -151,7 +165,13 @@ void request_finish(struct request *request, JsonObject *answer, const GError *e
 
 void request_answer_text(struct request *request, const char *content_type, const char *text)
 {
+    request_answer_bytes(request, content_type, text, strlen(text));
+}
+
+void request_answer_bytes(struct request *request, const char *content_type, const void *bytes,
+                          gsize length)
+{
     request->response =
-        MHD_create_response_from_buffer(strlen(text), (void *)text, MHD_RESPMEM_MUST_COPY);
+        MHD_create_response_from_buffer(length, (void *)bytes, MHD_RESPMEM_MUST_COPY);
     request_add_header(request, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
 }

@@ -22,6 +22,9 @@ const char *request_parameter(const struct request *request, guint index);
 /* The same as a number; error missing when it is none: there is no such thing. */
 gboolean request_id(const struct request *request, guint index, gint64 *ret_id, GError **error);
 
+/* The number of the machine that stands first in the path; error missing when there is none. */
+gboolean request_machine(const struct request *request, gint64 *ret_id, GError **error);
+
 /* The value of a query parameter, or NULL. Borrowed. */
 const char *request_query(const struct request *request, const char *name);
 
@@ -52,6 +55,7 @@ void request_add_header(struct request *request, const char *name, const char *v
 void request_defer(struct request *request);
 void request_finish(struct request *request, JsonObject *answer, const GError *error);
 
-/* An answer that is not JSON, such as the text of /metrics. Copies text. The handler returns NULL.
- */
+/* An answer that is not JSON, such as the text of /metrics. Copies it. The handler returns NULL. */
 void request_answer_text(struct request *request, const char *content_type, const char *text);
+void request_answer_bytes(struct request *request, const char *content_type, const void *bytes,
+                          gsize length);

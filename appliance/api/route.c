@@ -10,11 +10,23 @@ static const char *const role_names[] = {
 };
 
 const struct route *const route_tables[] = {
-    routes_accounts,     routes_events,  routes_health,
-    routes_hosts,        routes_jobs,    routes_machines,
-    routes_metrics,      routes_openapi, routes_recovery_points,
-    routes_replications, routes_session, routes_settings,
-    routes_stores,       NULL,
+    routes_accounts,
+    routes_events,
+    routes_failovers,
+    routes_health,
+    routes_hosts,
+    routes_jobs,
+    routes_machines,
+    routes_metrics,
+    routes_openapi,
+    routes_recovery_points,
+    routes_rehearsals,
+    routes_replications,
+    routes_session,
+    routes_settings,
+    routes_stores,
+    routes_targets,
+    NULL,
 };
 
 /* What stands in the place of the braces when path fits pattern; NULL when it does not. */

@@ -30,9 +30,10 @@ struct route {
 };
 
 /* Each ends with a row without a method. */
-extern const struct route routes_accounts[], routes_events[], routes_health[], routes_hosts[],
-    routes_jobs[], routes_machines[], routes_metrics[], routes_openapi[], routes_recovery_points[],
-    routes_replications[], routes_session[], routes_settings[], routes_stores[];
+extern const struct route routes_accounts[], routes_events[], routes_failovers[], routes_health[],
+    routes_hosts[], routes_jobs[], routes_machines[], routes_metrics[], routes_openapi[],
+    routes_recovery_points[], routes_rehearsals[], routes_replications[], routes_session[],
+    routes_settings[], routes_stores[], routes_targets[];
 
 /* All of the tables; ends with NULL. */
 extern const struct route *const route_tables[];

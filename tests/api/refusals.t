@@ -95,6 +95,7 @@ refused 'a path' 404 missing root GET /api/v2/hosts
 refused 'a path' 404 missing root GET /api/v1/hosts/%2e%2e
 table_is "methods and paths that are not there"
 
+ask root POST /api/v1/hosts '{"name":"target","uri":"test:///default"}'
 # Members of the wrong type, and values out of bounds, one a line: method path body.
 while read -r method path body; do
     refused 'a value' 400 config root "$method" "$path" "$body"
@@ -125,6 +126,22 @@ POST /api/v1/setup {"code":"x"}
 PATCH /api/v1/settings {"retain":"many"}
 PATCH /api/v1/settings {"retain":-1}
 PATCH /api/v1/settings {"session_idle_s":1}
+PUT /api/v1/targets/target {"reach":"pigeon"}
+PUT /api/v1/targets/target {"store_path":"relative"}
+PUT /api/v1/targets/target {"pool":7}
+PUT /api/v1/targets/target {"test_network":["a"]}
+PUT /api/v1/targets/target {"networks":["a"]}
+PUT /api/v1/targets/target {"networks":{"a":5}}
+PUT /api/v1/targets/target {"machine":"large"}
+PUT /api/v1/targets/target {"machine":{"fly":true}}
+PUT /api/v1/targets/target {"machine":{"cpus":0}}
+PUT /api/v1/targets/target {"machine":{"cpus":"4"}}
+PUT /api/v1/targets/target {"machine":{"memory_mib":1e300}}
+PUT /api/v1/targets/target {"machine":{"firmware":5}}
+GET /api/v1/operations?limit=0
+GET /api/v1/operations?kind=fly
+GET /api/v1/operations?open=perhaps
+GET /api/v1/operations?machine=x
 GET /api/v1/audit?limit=0
 GET /api/v1/audit?limit=x
 GET /api/v1/audit?before=-1
@@ -133,6 +150,8 @@ GET /api/v1/events?topics=fly
 END
 table_is "H4: values of another type or out of bounds are refused"
 ask root GET /api/v1/hosts
-is "nothing has come of all that" "$answer" '{"items":[]}'
+is "nothing has come of all that" "$(jq -r '.items[].name' <<<"$answer")" target
+ask root GET /api/v1/targets
+is "nor targets" "$answer" '{"items":[]}'
 ok "H1: every refusal is as openapi.json says" api_answers_fit
 done_testing
