@@ -324,18 +324,19 @@ static void set_method(CURL *handle, const char *method, const char *body)
     curl_easy_setopt(handle, CURLOPT_COPYPOSTFIELDS, body ? body : "");
 }
 
-static JsonObject *read_answer(struct exchange *exchange, GError **error)
+/* One request; its answer's text is in the exchange. */
+static gboolean perform(struct exchange *exchange, const char *method, const char *body,
+                        GError **error)
 {
     long status = 0;
+    set_method(exchange->handle, method, body);
+    CURLcode code = curl_easy_perform(exchange->handle);
     curl_easy_getinfo(exchange->handle, CURLINFO_RESPONSE_CODE, &status);
-    if (status < 200 || status >= 300) {
+    if (code != CURLE_OK)
+        set_transport_error(exchange, code, error);
+    else if (status < 200 || status >= 300)
         set_answered_error(exchange, status, error);
-        return NULL;
-    }
-    if (exchange->answer->len == 0)
-        return json_object_new();
-    return json_parse_object(exchange->answer->str, exchange->answer->len,
-                             "the answer of landfalld", LANDFALL_ERROR_SOURCE, error);
+    return code == CURLE_OK && status >= 200 && status < 300;
 }
 
 JsonObject *client_call(struct client *client, const char *method, const char *path,
@@ -344,16 +345,25 @@ JsonObject *client_call(struct client *client, const char *method, const char *p
     struct exchange exchange = {0};
     JsonObject *answer = NULL;
     g_autofree char *text = body ? json_object_to_text(body, FALSE) : NULL;
-    if (exchange_begin(&exchange, client, path, "Accept: application/json", error)) {
-        set_method(exchange.handle, method, text);
-        CURLcode code = curl_easy_perform(exchange.handle);
-        if (code == CURLE_OK)
-            answer = read_answer(&exchange, error);
-        else
-            set_transport_error(&exchange, code, error);
-    }
+    if (exchange_begin(&exchange, client, path, "Accept: application/json", error) &&
+        perform(&exchange, method, text, error))
+        answer = exchange.answer->len == 0
+                     ? json_object_new()
+                     : json_parse_object(exchange.answer->str, exchange.answer->len,
+                                         "the answer of landfalld", LANDFALL_ERROR_SOURCE, error);
     exchange_end(&exchange);
     return answer;
+}
+
+GBytes *client_fetch(struct client *client, const char *path, GError **error)
+{
+    struct exchange exchange = {0};
+    GBytes *bytes = NULL;
+    if (exchange_begin(&exchange, client, path, "Accept: */*", error) &&
+        perform(&exchange, "GET", NULL, error))
+        bytes = g_string_free_to_bytes(g_steal_pointer(&exchange.answer));
+    exchange_end(&exchange);
+    return bytes;
 }
 
 /* --- streams ------------------------------------------------------------------------------------

@@ -30,6 +30,9 @@ void client_free(struct client *client);
 JsonObject *client_call(struct client *client, const char *method, const char *path,
                         JsonObject *body, GError **error);
 
+/* What stands at the path, which need not be JSON. The caller owns it. */
+GBytes *client_fetch(struct client *client, const char *path, GError **error);
+
 /* Callbacks of client_follow; each may end the stream by returning FALSE. */
 struct client_observer {
     void *data;

@@ -2,6 +2,7 @@
 #include "appliance/cli/follow.h"
 #include "appliance/cli/command.h"
 #include "appliance/cli/progress.h"
+#include "appliance/cli/steps.h"
 #include "appliance/cli/text.h"
 #include "base/json.h"
 
@@ -14,10 +15,13 @@ struct follower {
     const char *job;
     char *path; /* of the job */
     struct progress *progress;
+    struct steps *steps; /* of an operation; or NULL */
+    gboolean quiet;      /* nothing but the end counts */
     gboolean introduced;
+    char *step;       /* that was shown last */
     gboolean dropped; /* by a daemon that had more to say than was read */
     JsonObject *last; /* the job once it has ended */
-    GError *error;    /* asking for the job failed */
+    GError *error;    /* asking for it failed */
 };
 
 static gboolean has_ended(JsonObject *job)
@@ -26,24 +30,43 @@ static gboolean has_ended(JsonObject *job)
     return state && strcmp(state, "queued") != 0 && strcmp(state, "running") != 0;
 }
 
-/* First what it is; then, while it counts bytes, a bar. */
-static void show_progress(struct follower *follower, JsonObject *job)
+static void introduce(struct follower *follower, JsonObject *job)
+{
+    gboolean waits = g_strcmp0(listing_string(job, "state"), "queued") == 0;
+    g_autofree char *machine = listing_cell_text(job, "machine_name");
+    printf("job %s: %s of %s%s\n", follower->job, listing_string(job, "kind"),
+           machine ? machine : "a machine", waits ? ", waits for its turn" : "");
+    fflush(stdout);
+    follower->introduced = TRUE;
+    follower->steps = steps_new(follower->daemon, job);
+}
+
+/* A step that is new ends the bar of the one before. */
+static gboolean show_steps(struct follower *follower, const char *step)
+{
+    if (!follower->steps || (step && g_strcmp0(step, follower->step) == 0))
+        return TRUE;
+    g_free(follower->step);
+    follower->step = g_strdup(step);
+    progress_finish(follower->progress);
+    return steps_update(follower->steps, &follower->error);
+}
+
+/* First what it is; then its steps, and while it counts bytes, a bar. */
+static gboolean show_progress(struct follower *follower, JsonObject *job)
 {
     const char *step = listing_string(job, "step");
     gint64 total = listing_int(job, "total_bytes");
-    if (follower->daemon->as_json || has_ended(job))
-        return;
-    if (!follower->introduced) {
-        gboolean waits = g_strcmp0(listing_string(job, "state"), "queued") == 0;
-        g_autofree char *machine = listing_cell_text(job, "machine_name");
-        printf("job %s: %s of %s%s\n", follower->job, listing_string(job, "kind"),
-               machine ? machine : "a machine", waits ? ", waits for its turn" : "");
-        fflush(stdout);
-        follower->introduced = TRUE;
-    }
+    if (follower->daemon->as_json || follower->quiet || has_ended(job))
+        return TRUE;
+    if (!follower->introduced)
+        introduce(follower, job);
+    if (!show_steps(follower, step))
+        return FALSE;
     if (total > 0)
         progress_update(follower->progress, step ? step : "working",
                         (guint64)listing_int(job, "done_bytes"), (guint64)total);
+    return TRUE;
 }
 
 /* Asks for the job as it is now; FALSE when there is nothing more to wait for. */
@@ -53,7 +76,8 @@ static gboolean look(struct follower *follower)
         client_call(follower->daemon->client, "GET", follower->path, NULL, &follower->error);
     if (!job)
         return FALSE;
-    show_progress(follower, job);
+    if (!show_progress(follower, job))
+        return FALSE;
     if (!has_ended(job))
         return TRUE;
     follower->last = g_steal_pointer(&job);
@@ -74,13 +98,12 @@ static gboolean on_event(void *data, const char *topic, JsonObject *event)
         return FALSE;
     if (g_strcmp0(id, follower->job) != 0)
         return TRUE;
-    if (follower->daemon->as_json) {
+    if (follower->daemon->as_json && !follower->quiet) {
         g_autofree char *line = json_object_to_text(event, FALSE);
         printf("%s\n", line);
         fflush(stdout);
     }
-    show_progress(follower, event);
-    return !has_ended(event) || look(follower);
+    return show_progress(follower, event) && (!has_ended(event) || look(follower));
 }
 
 static gboolean go_on(void *data)
@@ -148,22 +171,14 @@ gboolean follow_warnings(struct daemon *daemon, const char *job, GError **error)
     return TRUE;
 }
 
+/* TRUE when it is done; else its error. */
 static gboolean judge(const struct follower *follower, GError **error)
 {
     const char *state = listing_string(follower->last, "state");
     const char *code = listing_string(follower->last, "error.code");
     const char *message = listing_string(follower->last, "error.message");
-    if (follower->daemon->as_json) {
-        g_autofree char *line = json_object_to_text(follower->last, FALSE);
-        printf("%s\n", line);
-    } else if (!follow_warnings(follower->daemon, follower->job, error)) {
-        return FALSE;
-    }
-    if (g_strcmp0(state, "done") == 0) {
-        if (!follower->daemon->as_json)
-            print_result(follower);
+    if (g_strcmp0(state, "done") == 0)
         return TRUE;
-    }
     if (g_strcmp0(state, "cancelled") == 0)
         landfall_error_set(error, LANDFALL_ERROR_CANCELLED, NULL, "job %s was cancelled",
                            follower->job);
@@ -172,6 +187,24 @@ static gboolean judge(const struct follower *follower, GError **error)
                            listing_string(follower->last, "error.hint"), "job %s: %s",
                            follower->job, message ? message : state);
     return FALSE;
+}
+
+/* What there is to say of a job that has ended, but for its error. */
+static gboolean print_end(struct follower *follower, GError **error)
+{
+    gboolean done = g_strcmp0(listing_string(follower->last, "state"), "done") == 0;
+    if (follower->daemon->as_json) {
+        g_autofree char *line = json_object_to_text(follower->last, FALSE);
+        printf("%s\n", line);
+        return TRUE;
+    }
+    if (!follower->steps)
+        follower->steps = steps_new(follower->daemon, follower->last);
+    gboolean ok = (!follower->steps || steps_finish(follower->steps, done, error)) &&
+                  follow_warnings(follower->daemon, follower->job, error);
+    if (ok && done)
+        print_result(follower);
+    return ok;
 }
 
 static gboolean left_alone(const struct follower *follower, GError **error)
@@ -184,32 +217,58 @@ static gboolean left_alone(const struct follower *follower, GError **error)
     return FALSE;
 }
 
-gboolean follow_job(struct daemon *daemon, const char *job, GError **error)
+/* Until the job has ended: then follower->last is that. */
+static gboolean wait_for_end(struct follower *follower, GError **error)
 {
-    struct follower follower = {daemon, job, daemon_path("/jobs/", job, ""),
-                                progress_new(daemon->as_json)};
-    const struct client_observer observer = {&follower, on_open, on_event, go_on};
+    const struct client_observer observer = {follower, on_open, on_event, go_on};
     g_autoptr(GError) lost = NULL;
     gboolean ok;
+    follower->path = daemon_path("/jobs/", follower->job, "");
+    follower->progress = progress_new(follower->daemon->as_json);
     do {
-        follower.dropped = FALSE;
-        ok = client_follow(daemon->client, "/events?topics=job", &observer, &lost);
-    } while (follower.dropped);
-    progress_free(follower.progress);
-    if (follower.error) {
-        g_propagate_error(error, follower.error);
-        ok = FALSE;
-    } else if (follower.last) {
-        ok = judge(&follower, error);
-    } else if (ok || g_atomic_int_get(command_cancelled())) {
-        ok = left_alone(&follower, error);
-    } else {
+        follower->dropped = FALSE;
+        ok = client_follow(follower->daemon->client, "/events?topics=job", &observer, &lost);
+    } while (follower->dropped);
+    progress_finish(follower->progress);
+    if (follower->error)
+        g_propagate_error(error, g_steal_pointer(&follower->error));
+    else if (!follower->last && (ok || g_atomic_int_get(command_cancelled())))
+        left_alone(follower, error);
+    else if (!follower->last)
         g_propagate_prefixed_error(error, g_steal_pointer(&lost),
-                                   "job %s is not followed any more: ", job);
-    }
-    g_free(follower.path);
-    g_clear_pointer(&follower.last, json_object_unref);
+                                   "job %s is not followed any more: ", follower->job);
+    return follower->last != NULL;
+}
+
+static void follower_clear(struct follower *follower)
+{
+    progress_free(follower->progress);
+    steps_free(follower->steps);
+    g_free(follower->path);
+    g_free(follower->step);
+    g_clear_pointer(&follower->last, json_object_unref);
+}
+
+gboolean follow_job(struct daemon *daemon, const char *job, GError **error)
+{
+    struct follower follower = {.daemon = daemon, .job = job};
+    gboolean ok =
+        wait_for_end(&follower, error) && print_end(&follower, error) && judge(&follower, error);
+    follower_clear(&follower);
     return ok;
+}
+
+JsonObject *follow_result(struct daemon *daemon, const char *job, GError **error)
+{
+    struct follower follower = {.daemon = daemon, .job = job, .quiet = TRUE};
+    JsonObject *result = NULL;
+    if (wait_for_end(&follower, error) && judge(&follower, error)) {
+        JsonNode *node = listing_node(follower.last, "result");
+        result = node && JSON_NODE_HOLDS_OBJECT(node) ? json_object_ref(json_node_get_object(node))
+                                                      : json_object_new();
+    }
+    follower_clear(&follower);
+    return result;
 }
 
 gboolean follow_started(struct daemon *daemon, JsonObject *answer, gboolean follow,

@@ -10,6 +10,9 @@
  * not want to look any longer, which leaves the job running. */
 gboolean follow_job(struct daemon *daemon, const char *job, GError **error);
 
+/* The result of a job, which is waited for without a word; owned by the caller. Errors as above. */
+JsonObject *follow_result(struct daemon *daemon, const char *job, GError **error);
+
 /* What a job warned of, on standard error. */
 gboolean follow_warnings(struct daemon *daemon, const char *job, GError **error);
 

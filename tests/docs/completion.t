@@ -50,10 +50,10 @@ completes() {
 
 completes "commands" "--help --version $(landfall --help | sed -nE 's/^  ([a-z-]+).*/\1/p' | LC_ALL=C sort -u | tr '\n' ' ' |
     sed 's/ $//')" landfall ''
-completes "a command begun" 'cycle' landfall c
+completes "a command begun" 'cycle' landfall cy
 completes "commands of a group" 'add export list remove verify' landfall store ''
 completes "a group with a hyphen" 'list' landfall recovery-point ''
-completes "commands after an option" 'machine' landfall --socket /nowhere m
+completes "commands after an option" 'machine' landfall --socket /nowhere ma
 completes "options before the command" '--socket=' landfall --s
 completes "options, from --help" '--all --help --json --rebuild-block-map --recovery-point=' landfall store verify --
 completes "options of a command on a daemon" '--password-file= --pin=' landfall account add --p
@@ -104,6 +104,16 @@ completes "settings" 'retain' landfall setting set retai
 completes "a new name is not guessed" '' landfall host add ''
 completes "the folder of a new store" 'folder' landfall store add more f
 completes "of two arguments the second" '' landfall host show alpha ''
+
+landfall target set alpha --network br0=default >"$KIT_TMP/log"
+completes "a host that becomes a target" 'alpha beta' landfall target set ''
+completes "targets" 'alpha' landfall target show ''
+completes "targets to move to" 'alpha' landfall migrate --yes web --target ''
+completes "a machine to move" 'web' landfall migrate --yes w
+completes "machines of tests" 'test web' landfall test list ''
+completes "commands with a hyphen, beside a group" 'test test-cleanup test-migrate' landfall test
+completes "probes" 'power' landfall test-migrate web --probe p
+completes "what becomes of disks" 'keep merge' landfall complete web --disks ''
 
 completes "landfall-replicate: options" '--machine-name= --machine=' landfall-replicate --m
 completes "landfall-replicate: consistency" 'crash' landfall-replicate --consistency c

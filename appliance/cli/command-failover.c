@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* landfall confirm, rollback, complete and reverse: what becomes of a machine that has moved. */
+
+#include "appliance/cli/ask.h"
+#include "appliance/cli/body.h"
+#include "appliance/cli/command.h"
+#include "appliance/cli/daemon-command.h"
+#include "appliance/cli/follow.h"
+#include "base/json.h"
+
+#include <stdio.h>
+
+struct verb_options {
+    char *disks;
+    char *deadline;
+    gboolean keep_disks, yes, follow;
+};
+
+/* Asks whether what happens is meant, and then the daemon. */
+static gboolean ask_and_do(struct daemon *daemon, const char *after, JsonObject *body,
+                           const char *happens, const char *what, GError **error)
+{
+    const struct verb_options *options = daemon->options;
+    g_autofree char *id = daemon_machine(daemon, daemon->arguments[0], NULL, error);
+    g_autofree char *text = g_strdup_printf("%s %s", daemon->arguments[0], happens);
+    if (!id || !ask_whether(options->yes, text, error))
+        return FALSE;
+    g_autofree char *path = daemon_path("/machines/", id, after);
+    g_autoptr(JsonObject) answer = client_call(daemon->client, "POST", path, body, error);
+    return answer && follow_started(daemon, answer, options->follow, what, error);
+}
+
+/* --- confirm ------------------------------------------------------------------------------------
+ */
+
+static gboolean confirm(struct daemon *daemon, GError **error)
+{
+    g_autoptr(JsonObject) body = json_object_new();
+    g_autoptr(JsonObject) answer = daemon_machine_call(daemon, "POST", "/confirm", body, error);
+    if (answer && !daemon_printed(daemon, answer))
+        printf("%s stays where it is: it does not go back by itself any more\n"
+               "hint: landfall complete %s ends its replication\n",
+               daemon->arguments[0], daemon->arguments[0]);
+    return answer != NULL;
+}
+
+int command_confirm(int argc, char **argv)
+{
+    return daemon_command_run(argc, argv,
+                              &(struct daemon_command){
+                                  .parameters = "MACHINE - it works where it has moved to",
+                                  .minimum = 1,
+                                  .maximum = 1,
+                                  .work = confirm,
+                              });
+}
+
+/* --- rollback -----------------------------------------------------------------------------------
+ */
+
+static gboolean roll_back(struct daemon *daemon, GError **error)
+{
+    const struct verb_options *options = daemon->options;
+    g_autoptr(JsonObject) body = json_object_new();
+    if (options->keep_disks)
+        json_object_set_boolean_member(body, "keep_disks", TRUE);
+    return body_set_duration(body, "deadline", "deadline_s", options->deadline, error) &&
+           ask_and_do(daemon, "/rollback", body,
+                      options->keep_disks
+                          ? "is shut down where it has moved to and started where it came from, as "
+                            "it was there.\nWhat it wrote since is not in it; the files stay."
+                          : "is shut down where it has moved to and started where it came from, as "
+                            "it was there.\nWhat it wrote since is lost.",
+                      "the way back", error);
+}
+
+int command_rollback(int argc, char **argv)
+{
+    struct verb_options options = {NULL};
+    const GOptionEntry entries[] = {
+        {"keep-disks", 0, 0, G_OPTION_ARG_NONE, &options.keep_disks,
+         "Keep what it wrote since, as files in the store", NULL},
+        {"deadline", 0, 0, G_OPTION_ARG_STRING, &options.deadline,
+         "How long it may take to shut down before its power is cut (default: 2m)", "DURATION"},
+        {"yes", 0, 0, G_OPTION_ARG_NONE, &options.yes, "Do not ask", NULL},
+        {"follow", 0, 0, G_OPTION_ARG_NONE, &options.follow, "Show its progress until it ends",
+         NULL},
+        G_OPTION_ENTRY_NULL,
+    };
+    int status = daemon_command_run(argc, argv,
+                                    &(struct daemon_command){
+                                        .entries = entries,
+                                        .parameters = "MACHINE - take a move back",
+                                        .minimum = 1,
+                                        .maximum = 1,
+                                        .options = &options,
+                                        .work = roll_back,
+                                    });
+    g_free(options.deadline);
+    return status;
+}
+
+/* --- complete -----------------------------------------------------------------------------------
+ */
+
+static gboolean complete(struct daemon *daemon, GError **error)
+{
+    const struct verb_options *options = daemon->options;
+    g_autoptr(JsonObject) body = json_object_new();
+    const struct body_text text = {"disks", options->disks};
+    body_set_texts(body, &text, 1);
+    return ask_and_do(daemon, "/complete", body,
+                      "stays where it has moved to, and its replication ends.\nThere is no way "
+                      "back after that but another migration.",
+                      "the end of the move", error);
+}
+
+int command_complete(int argc, char **argv)
+{
+    struct verb_options options = {NULL};
+    const GOptionEntry entries[] = {
+        {"disks", 0, 0, G_OPTION_ARG_STRING, &options.disks,
+         "merge: its disks become single files, the default; keep: they stay layers", "WORD"},
+        {"yes", 0, 0, G_OPTION_ARG_NONE, &options.yes, "Do not ask", NULL},
+        {"follow", 0, 0, G_OPTION_ARG_NONE, &options.follow, "Show its progress until it ends",
+         NULL},
+        G_OPTION_ENTRY_NULL,
+    };
+    int status = daemon_command_run(argc, argv,
+                                    &(struct daemon_command){
+                                        .entries = entries,
+                                        .parameters = "MACHINE - end a move for good",
+                                        .minimum = 1,
+                                        .maximum = 1,
+                                        .options = &options,
+                                        .work = complete,
+                                    });
+    g_free(options.disks);
+    return status;
+}
+
+/* --- reverse ------------------------------------------------------------------------------------
+ */
+
+static gboolean reverse(struct daemon *daemon, GError **error)
+{
+    g_autoptr(JsonObject) body = json_object_new();
+    return ask_and_do(daemon, "/reverse", body,
+                      "stays where it has moved to and is replicated from there.\nThe disks where "
+                      "it came from are overwritten with what it has now.",
+                      "turning round", error);
+}
+
+int command_reverse(int argc, char **argv)
+{
+    struct verb_options options = {NULL};
+    const GOptionEntry entries[] = {
+        {"yes", 0, 0, G_OPTION_ARG_NONE, &options.yes, "Do not ask", NULL},
+        {"follow", 0, 0, G_OPTION_ARG_NONE, &options.follow, "Show its progress until it ends",
+         NULL},
+        G_OPTION_ENTRY_NULL,
+    };
+    return daemon_command_run(argc, argv,
+                              &(struct daemon_command){
+                                  .entries = entries,
+                                  .parameters = "MACHINE - replicate it back to where it came from",
+                                  .minimum = 1,
+                                  .maximum = 1,
+                                  .options = &options,
+                                  .work = reverse,
+                              });
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* landfall operation … and report: what was moved and tested, how it went, and the page to file. */
+
+#include "appliance/cli/command.h"
+#include "appliance/cli/daemon-command.h"
+#include "appliance/cli/steps.h"
+#include "base/json.h"
+
+#include <stdio.h>
+
+static const struct listing_column operation_columns[] = {
+    {"no.", "id", listing_cell_text, TRUE},
+    {"kind", "kind", listing_cell_text, FALSE},
+    {"machine", "machine_name", listing_cell_text, FALSE},
+    {"target", "target", listing_cell_text, FALSE},
+    {"state", "state", listing_cell_text, FALSE},
+    {"verdict", "verdict", listing_cell_text, FALSE},
+    {"point", "recovery_point", listing_cell_text, TRUE},
+    {"downtime", "downtime_ms", listing_cell_ms, TRUE},
+    {"started", "started_at", listing_cell_time, FALSE},
+    {"by", "who", listing_cell_text, FALSE},
+    {"problem", "error", listing_cell_problem, FALSE},
+    {NULL},
+};
+
+struct operation_options {
+    char *machine, *kind, *html, *screenshot;
+    gint64 operation;
+    int limit;
+};
+
+/* --- list, show ---------------------------------------------------------------------------------
+ */
+
+static gboolean add_machine(struct daemon *daemon, GString *path, const char *machine,
+                            GError **error)
+{
+    g_autofree char *id = daemon_machine(daemon, machine, NULL, error);
+    if (id)
+        g_string_append_printf(path, "&machine=%s", id);
+    return id != NULL;
+}
+
+static gboolean list(struct daemon *daemon, GError **error)
+{
+    const struct operation_options *options = daemon->options;
+    g_autofree char *limited = daemon_limit("/operations", options->limit, error);
+    g_autoptr(GString) path = g_string_new(limited);
+    if (!limited || (options->machine && !add_machine(daemon, path, options->machine, error)))
+        return FALSE;
+    if (options->kind) {
+        g_autofree char *kind = daemon_path("&kind=", options->kind, "");
+        g_string_append(path, kind);
+    }
+    return daemon_list(daemon, path->str, operation_columns, error);
+}
+
+int command_operation_list(int argc, char **argv)
+{
+    struct operation_options options = {NULL};
+    const GOptionEntry entries[] = {
+        {"machine", 0, 0, G_OPTION_ARG_STRING, &options.machine, "Only those of this machine",
+         "MACHINE"},
+        {"kind", 0, 0, G_OPTION_ARG_STRING, &options.kind,
+         "Only those of a kind: test, migrate, rollback …", "KIND"},
+        {"limit", 0, 0, G_OPTION_ARG_INT, &options.limit, "The newest N (default 50)", "N"},
+        G_OPTION_ENTRY_NULL,
+    };
+    int status = daemon_command_run(argc, argv,
+                                    &(struct daemon_command){
+                                        .entries = entries,
+                                        .parameters = "- list tests and moves, the newest first",
+                                        .options = &options,
+                                        .work = list,
+                                    });
+    g_free(options.machine);
+    g_free(options.kind);
+    return status;
+}
+
+static gboolean show_operation(struct daemon *daemon, const char *id, GError **error)
+{
+    g_autofree char *path = daemon_path("/operations/", id, "");
+    g_autoptr(JsonObject) operation = client_call(daemon->client, "GET", path, NULL, error);
+    if (!operation || daemon_printed(daemon, operation))
+        return operation != NULL;
+    return steps_print_all(operation, error);
+}
+
+static gboolean show(struct daemon *daemon, GError **error)
+{
+    return daemon_check_number(daemon->arguments[0], "operation", error) &&
+           show_operation(daemon, daemon->arguments[0], error);
+}
+
+int command_operation_show(int argc, char **argv)
+{
+    return daemon_command_run(argc, argv,
+                              &(struct daemon_command){
+                                  .parameters = "OPERATION - show a test or a move, step by step",
+                                  .minimum = 1,
+                                  .maximum = 1,
+                                  .work = show,
+                              });
+}
+
+/* --- report -------------------------------------------------------------------------------------
+ */
+
+/* Of the machine's latest move, or else its latest test; owned by the caller. */
+static char *latest_operation(struct daemon *daemon, GError **error)
+{
+    static const char *const kinds[] = {"migrate", "test"};
+    g_autofree char *id = daemon_machine(daemon, daemon->arguments[0], NULL, error);
+    for (gsize i = 0; id && i < G_N_ELEMENTS(kinds); i++) {
+        JsonArray *items = NULL;
+        JsonObject *operation;
+        g_autofree char *path =
+            g_strdup_printf("/operations?machine=%s&kind=%s&limit=1", id, kinds[i]);
+        g_autoptr(JsonObject) answer = client_call(daemon->client, "GET", path, NULL, error);
+        if (!answer || !json_member_array(answer, "items", LANDFALL_ERROR_SOURCE, &items, error))
+            return NULL;
+        if (json_array_get_length(items) > 0)
+            return json_element_object(items, 0, "items", LANDFALL_ERROR_SOURCE, &operation, error)
+                       ? listing_cell_text(operation, "id")
+                       : NULL;
+    }
+    if (id)
+        landfall_error_set(error, LANDFALL_ERROR_MISSING,
+                           "landfall test-migrate and landfall migrate do that",
+                           "machine %s has neither been tested nor moved", daemon->arguments[0]);
+    return NULL;
+}
+
+/* Writes what is at /operations/ID followed by after into a file, which gets its name when it is
+ * whole. */
+static gboolean save(struct daemon *daemon, const char *id, const char *after, const char *file,
+                     GError **error)
+{
+    g_autofree char *path = daemon_path("/operations/", id, after);
+    g_autoptr(GBytes) bytes = client_fetch(daemon->client, path, error);
+    g_autoptr(GError) failed = NULL;
+    if (!bytes)
+        return FALSE;
+    if (!g_file_set_contents(file, g_bytes_get_data(bytes, NULL), (gssize)g_bytes_get_size(bytes),
+                             &failed)) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL, "%s", failed->message);
+        return FALSE;
+    }
+    if (!daemon->as_json)
+        printf("%s is written\n", file);
+    return TRUE;
+}
+
+static gboolean report(struct daemon *daemon, GError **error)
+{
+    const struct operation_options *options = daemon->options;
+    g_autofree char *id = options->operation > 0
+                              ? g_strdup_printf("%" G_GINT64_FORMAT, options->operation)
+                              : latest_operation(daemon, error);
+    if (!id || (options->html && !save(daemon, id, "/report?format=html", options->html, error)) ||
+        (options->screenshot && !save(daemon, id, "/screenshot", options->screenshot, error)))
+        return FALSE;
+    if (!daemon->as_json)
+        return options->html || options->screenshot || show_operation(daemon, id, error);
+    g_autofree char *path = daemon_path("/operations/", id, "/report");
+    g_autoptr(JsonObject) answer = client_call(daemon->client, "GET", path, NULL, error);
+    return answer && daemon_printed(daemon, answer);
+}
+
+int command_report(int argc, char **argv)
+{
+    struct operation_options options = {NULL};
+    const GOptionEntry entries[] = {
+        {"operation", 0, 0, G_OPTION_ARG_INT64, &options.operation,
+         "Of this one (default: the latest move, or else the latest test)", "N"},
+        {"html", 0, 0, G_OPTION_ARG_FILENAME, &options.html, "Write it as a page to file", "FILE"},
+        {"screenshot", 0, 0, G_OPTION_ARG_FILENAME, &options.screenshot,
+         "Write the machine's screen as PNG", "FILE"},
+        G_OPTION_ENTRY_NULL,
+    };
+    int status = daemon_command_run(argc, argv,
+                                    &(struct daemon_command){
+                                        .entries = entries,
+                                        .parameters = "MACHINE - tell how a move or a test went",
+                                        .minimum = 1,
+                                        .maximum = 1,
+                                        .options = &options,
+                                        .work = report,
+                                    });
+    g_free(options.html);
+    g_free(options.screenshot);
+    return status;
+}

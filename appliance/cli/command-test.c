@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* landfall test-migrate, test-cleanup and test list: a copy of a machine, started beside it from a
+ * recovery point, without its network. */
+
+#include "appliance/cli/command.h"
+#include "appliance/cli/daemon-command.h"
+#include "appliance/cli/follow.h"
+#include "appliance/cli/test-options.h"
+#include "base/json.h"
+
+/* --- test-migrate -------------------------------------------------------------------------------
+ */
+
+struct start_options {
+    struct test_options test;
+    gboolean follow;
+};
+
+static gboolean start(struct daemon *daemon, GError **error)
+{
+    const struct start_options *options = daemon->options;
+    g_autoptr(JsonObject) body = test_options_body(&options->test, error);
+    g_autoptr(JsonObject) answer =
+        body ? daemon_machine_call(daemon, "POST", "/test-migrate", body, error) : NULL;
+    return answer && follow_started(daemon, answer, options->follow, "the test", error);
+}
+
+int command_test_migrate(int argc, char **argv)
+{
+    struct start_options options = {.follow = FALSE};
+    const GOptionEntry own[] = {
+        {"recovery-point", 0, 0, G_OPTION_ARG_STRING, &options.test.recovery_point,
+         "Which one (default: the latest)", "N"},
+        {"follow", 0, 0, G_OPTION_ARG_NONE, &options.follow, "Show its progress until it ends",
+         NULL},
+        G_OPTION_ENTRY_NULL,
+    };
+    g_autofree GOptionEntry *entries = test_options_entries(&options.test, own);
+    int status = daemon_command_run(
+        argc, argv,
+        &(struct daemon_command){
+            .entries = entries,
+            .parameters = "MACHINE - start a copy of it, isolated, and see whether it works",
+            .minimum = 1,
+            .maximum = 1,
+            .options = &options,
+            .work = start,
+        });
+    test_options_clear(&options.test);
+    return status;
+}
+
+/* --- test-cleanup -------------------------------------------------------------------------------
+ */
+
+struct cleanup_options {
+    gint64 test;
+    gboolean follow;
+};
+
+static gboolean clean_up(struct daemon *daemon, GError **error)
+{
+    const struct cleanup_options *options = daemon->options;
+    g_autoptr(JsonObject) body = json_object_new();
+    if (options->test < 0) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, "landfall test list shows them",
+                           "--test takes a number from 1");
+        return FALSE;
+    }
+    if (options->test)
+        json_object_set_int_member(body, "test", options->test);
+    g_autoptr(JsonObject) answer =
+        daemon_machine_call(daemon, "POST", "/test-cleanup", body, error);
+    return answer && follow_started(daemon, answer, options->follow, "cleaning up", error);
+}
+
+int command_test_cleanup(int argc, char **argv)
+{
+    struct cleanup_options options = {0};
+    const GOptionEntry entries[] = {
+        {"test", 0, 0, G_OPTION_ARG_INT64, &options.test, "Only this one (default: all of them)",
+         "N"},
+        {"follow", 0, 0, G_OPTION_ARG_NONE, &options.follow, "Show its progress until it ends",
+         NULL},
+        G_OPTION_ENTRY_NULL,
+    };
+    return daemon_command_run(argc, argv,
+                              &(struct daemon_command){
+                                  .entries = entries,
+                                  .parameters = "MACHINE - remove its tests and all they made",
+                                  .minimum = 1,
+                                  .maximum = 1,
+                                  .options = &options,
+                                  .work = clean_up,
+                              });
+}
+
+/* --- test list ----------------------------------------------------------------------------------
+ */
+
+static const struct listing_column test_columns[] = {
+    {"no.", "id", listing_cell_text, TRUE},
+    {"state", "state", listing_cell_text, FALSE},
+    {"verdict", "verdict", listing_cell_text, FALSE},
+    {"point", "recovery_point", listing_cell_text, TRUE},
+    {"target", "target", listing_cell_text, FALSE},
+    {"name there", "domain_name", listing_cell_text, FALSE},
+    {"started", "started_at", listing_cell_time, FALSE},
+    {"cleaned up in", "cleanup_at", listing_cell_until, TRUE},
+    {"job", "job", listing_cell_text, TRUE},
+    {"problem", "error", listing_cell_problem, FALSE},
+    {NULL},
+};
+
+static gboolean list(struct daemon *daemon, GError **error)
+{
+    g_autofree char *id = daemon_machine(daemon, daemon->arguments[0], NULL, error);
+    g_autofree char *path = id ? daemon_path("/machines/", id, "/tests") : NULL;
+    return path && daemon_list(daemon, path, test_columns, error);
+}
+
+int command_test_list(int argc, char **argv)
+{
+    return daemon_command_run(argc, argv,
+                              &(struct daemon_command){
+                                  .parameters = "MACHINE - list its tests, the newest first",
+                                  .minimum = 1,
+                                  .maximum = 1,
+                                  .work = list,
+                              });
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "appliance/cli/steps.h"
+#include "appliance/cli/text.h"
+#include "base/json.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+struct steps {
+    struct daemon *daemon; /* borrowed */
+    char *path;            /* of the operation */
+    guint printed;         /* steps */
+    gboolean terminal;
+    gboolean open; /* the running step stands on the current line */
+};
+
+struct steps *steps_new(struct daemon *daemon, JsonObject *job)
+{
+    g_autofree char *operation = listing_cell_text(job, "parameters.operation");
+    if (!operation)
+        return NULL;
+    struct steps *steps = g_new0(struct steps, 1);
+    steps->daemon = daemon;
+    steps->path = daemon_path("/operations/", operation, "");
+    steps->terminal = isatty(STDOUT_FILENO) == 1;
+    return steps;
+}
+
+void steps_free(struct steps *steps)
+{
+    if (!steps)
+        return;
+    if (steps->open)
+        printf("\n");
+    g_free(steps->path);
+    g_free(steps);
+}
+
+/* "12:00:01", in the time zone of who reads. */
+static char *clock_of(JsonObject *step)
+{
+    const char *text = listing_string(step, "started_at");
+    g_autoptr(GDateTime) utc = text ? g_date_time_new_from_iso8601(text, NULL) : NULL;
+    g_autoptr(GDateTime) local = utc ? g_date_time_to_local(utc) : NULL;
+    return local ? g_date_time_format(local, "%H:%M:%S") : g_strdup("");
+}
+
+/* TRUE when the step has ended. */
+static gboolean print_step(struct steps *steps, JsonObject *step)
+{
+    const char *state = listing_string(step, "state");
+    gboolean runs = g_strcmp0(state, "running") == 0;
+    g_autofree char *at = clock_of(step);
+    g_autofree char *name = listing_cell_text(step, "step");
+    g_autofree char *took = listing_cell_ms(step, "took_ms");
+    g_autofree char *message = listing_cell_text(step, "message");
+    if (runs && !steps->terminal)
+        return FALSE;
+    printf("%s  %8s  %-14s", steps->open ? "\r\033[K" : "", at, name ? name : "");
+    steps->open = runs;
+    if (!runs) {
+        printf("  %8s", took ? took : "");
+        if (g_strcmp0(state, "done") != 0)
+            printf("  %s", state);
+        if (message)
+            printf("  %s", message);
+        printf("\n");
+    }
+    fflush(stdout);
+    return !runs;
+}
+
+static gboolean print_new(struct steps *steps, JsonObject *operation, GError **error)
+{
+    JsonArray *list = NULL;
+    if (!json_member_array(operation, "steps", LANDFALL_ERROR_SOURCE, &list, error))
+        return FALSE;
+    for (; steps->printed < json_array_get_length(list); steps->printed++) {
+        JsonObject *step;
+        if (!json_element_object(list, steps->printed, "steps", LANDFALL_ERROR_SOURCE, &step,
+                                 error))
+            return FALSE;
+        if (!print_step(steps, step))
+            break;
+    }
+    return TRUE;
+}
+
+/* --- what has come of it ------------------------------------------------------------------------
+ */
+
+static const struct listing_column check_columns[] = {
+    {"verdict", "verdict", listing_cell_text, FALSE},
+    {"check", "check", listing_cell_text, FALSE},
+    {"what", "message", listing_cell_problem, FALSE},
+    {"hint", "hint", listing_cell_text, FALSE},
+    {NULL},
+};
+
+static const struct listing_column outcome_columns[] = {
+    {"operation", "id", listing_cell_text, FALSE},
+    {"machine", "machine_name", listing_cell_text, FALSE},
+    {"kind", "kind", listing_cell_text, FALSE},
+    {"state", "state", listing_cell_text, FALSE},
+    {"verdict", "verdict", listing_cell_text, FALSE},
+    {"target", "target", listing_cell_text, FALSE},
+    {"name there", "domain_name", listing_cell_text, FALSE},
+    {"recovery point", "recovery_point", listing_cell_text, FALSE},
+    {"downtime", "downtime_ms", listing_cell_ms, FALSE},
+    {"begins", "at", listing_cell_time, FALSE},
+    {"goes back unless confirmed in", "commit_at", listing_cell_until, FALSE},
+    {"cleaned up in", "cleanup_at", listing_cell_until, FALSE},
+    {"problem", "error", listing_cell_problem, FALSE},
+    {"hint", "error.hint", listing_cell_text, FALSE},
+    {"next", "next", listing_cell_text, FALSE},
+    {NULL},
+};
+
+void steps_print_checks(JsonArray *checks)
+{
+    listing_print(checks, check_columns);
+}
+
+static void print_outcome(JsonObject *operation)
+{
+    JsonNode *checks = listing_node(operation, "result.checks");
+    if (checks && JSON_NODE_HOLDS_ARRAY(checks))
+        steps_print_checks(json_node_get_array(checks));
+    listing_print_one(operation, outcome_columns);
+}
+
+/* --- following --------------------------------------------------------------------------------
+ */
+
+gboolean steps_update(struct steps *steps, GError **error)
+{
+    g_autoptr(JsonObject) operation =
+        client_call(steps->daemon->client, "GET", steps->path, NULL, error);
+    return operation && print_new(steps, operation, error);
+}
+
+gboolean steps_finish(struct steps *steps, gboolean done, GError **error)
+{
+    g_autoptr(JsonObject) operation =
+        client_call(steps->daemon->client, "GET", steps->path, NULL, error);
+    if (!operation || !print_new(steps, operation, error))
+        return FALSE;
+    if (done)
+        print_outcome(operation);
+    return TRUE;
+}
+
+gboolean steps_print_all(JsonObject *operation, GError **error)
+{
+    struct steps steps = {.terminal = FALSE};
+    if (!print_new(&steps, operation, error))
+        return FALSE;
+    print_outcome(operation);
+    return TRUE;
+}
