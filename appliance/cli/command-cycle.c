@@ -43,6 +43,7 @@ struct cycle_options {
     char *verify_text;
     enum verify_mode verify;
     gboolean final;
+    char *lease;
     gboolean control;
     gboolean no_checkpoint;
     gboolean no_freeze;
@@ -91,6 +92,7 @@ static gboolean parse(struct cycle_options *options, int *argc, char ***argv, GE
         {"on-snapshot", 0, 0, G_OPTION_ARG_STRING, &options->on_snapshot,
          "Run a command while the snapshot is held; LANDFALL_NBD_VDA and so on name its disks",
          "COMMAND"},
+        {"lease", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING, &options->lease, NULL, NULL},
         {"control", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &options->control, NULL, NULL},
         {"json", 0, 0, G_OPTION_ARG_NONE, &options->as_json, "Print events as JSON lines", NULL},
         G_OPTION_ENTRY_NULL,
@@ -265,6 +267,7 @@ static void cycle_options_clear(struct cycle_options *options)
     g_free(options->socket_dir);
     g_free(options->on_snapshot);
     g_free(options->consistency);
+    g_free(options->lease);
     g_free(options->verify_text);
 }
 
@@ -321,6 +324,7 @@ static gboolean run(const struct cycle_options *options, GError **error)
         .bandwidth = (guint64)options->bandwidth_mib * MIB,
         .rate = options->control ? control_start() : NULL,
         .retain = (guint)options->retain,
+        .lease = options->lease,
         .audit_blocks = (guint)options->audit_blocks,
     };
     struct machine_cycle_observer observer = {&output, show_event, command_forward_signals};

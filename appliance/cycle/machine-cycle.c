@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "replicator/store-file.h"
+#include "replicator/store-lease.h"
 #include "replicator/store-name.h"
 #include "replicator/store.h"
 #include "replicator/work.h"
@@ -131,7 +132,9 @@ static gboolean open_place(struct machine_cycle *cycle, GError **error)
     if (!store_folder_create(folder, error))
         return FALSE;
     cycle->lock = store_lock_take(lock, 0, error);
-    return cycle->lock && settle_place(cycle, error);
+    return cycle->lock &&
+           store_lease_check(cycle->store, cycle->key, cycle->options->lease, error) &&
+           settle_place(cycle, error);
 }
 
 static const struct manifest *latest(const struct machine_cycle *cycle)

@@ -22,6 +22,7 @@ struct machine_cycle_options {
     guint freeze_deadline_ms;
     const char *const *thaw_guard; /* see struct snapshot_plan */
     gboolean full_scan;
+    const char *lease;           /* by which whoever moves the machine is known, or NULL */
     gboolean final;              /* the last cycle before a move: the machine must be off */
     enum verify_mode verify;     /* what is proven before the commit */
     gboolean want_filesystem;    /* a snapshot that is only crash-consistent fails the cycle */

@@ -22,6 +22,8 @@ static const struct {
     unsigned needs;
     step_function perform;
 } steps[] = {
+    {"lease", REPLICA, step_lease},
+    {"release", REPLICA, step_release},
     {"pin", REPLICA | NEED_POINT, step_pin},
     {"clone", REPLICA | NEED_TARGET | NEED_POINT, step_clone},
     {"test-network", REPLICA | NEED_TARGET, step_test_network},
