@@ -108,7 +108,7 @@ static char *machine_object(gint64 machine)
 static gint64 lag_limit(const struct unit *unit)
 {
     const struct state_replication *replication = unit->replication;
-    if (!replication->ever_committed || replication->paused ||
+    if (!replication->ever_committed || replication->paused || unit_is_moving(unit) ||
         strcmp(replication->state, "stopping") == 0)
         return SCHEDULE_NEVER;
     gint64 limit_us = schedule_lag_limit_us(replication->last_point_us, unit_interval_us(unit),
@@ -203,9 +203,19 @@ void alerting_cycle_ended(struct alerting *alerting, const struct state_replicat
                 "look for what wrote to the disk's image past QEMU, or shrank and regrew it");
 }
 
+void alerting_machine(struct alerting *alerting, const char *kind, gint64 machine,
+                      const char *message, const char *hint)
+{
+    g_autofree char *object = machine_object(machine);
+    if (message)
+        raise_alert(alerting, kind, object, CRITICAL, message, hint);
+    else
+        resolve_alert(alerting, kind, object);
+}
+
 void alerting_forget(struct alerting *alerting, gint64 machine)
 {
-    static const char *const kinds[] = {"lag", "failing", "bitmap-missed"};
+    static const char *const kinds[] = {"lag", "failing", "bitmap-missed", "rehearsal-failed"};
     g_autofree char *object = machine_object(machine);
     for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++)
         resolve_alert(alerting, kinds[i], object);

@@ -31,6 +31,10 @@ gint64 alerting_check_lag(struct alerting *alerting, const struct scheduler *sch
 void alerting_cycle_ended(struct alerting *alerting, const struct state_replication *replication,
                           const char *name, JsonObject *result);
 
+/* What only the caller knows to be wrong with a machine; message NULL: it is well again. */
+void alerting_machine(struct alerting *alerting, const char *kind, gint64 machine,
+                      const char *message, const char *hint);
+
 /* The machine is not replicated any more. */
 void alerting_forget(struct alerting *alerting, gint64 machine);
 

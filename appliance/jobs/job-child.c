@@ -18,8 +18,9 @@
 #include <unistd.h>
 
 #define PROGRAM "landfall"
-#define LINE_BYTES_MAX (256u * 1024u)
+#define LINE_BYTES_MAX (1024u * 1024u)
 #define STDERR_BYTES_MAX 4096u
+#define INPUT_BYTES_MAX (4u * 1024u * 1024u)
 #define LINGER_MS 2000u
 
 struct job_child {
@@ -28,12 +29,14 @@ struct job_child {
     GBufferedInputStream *output;
     GCancellable *cancellable; /* of all reading */
     GString *complaints;       /* the end of standard error */
+    GString *input;            /* what is still to be told */
     JsonObject *result;        /* owned, once it has come */
     GError *error;             /* the child's own, or of reading it */
     int pid;
     guint64 start_time;
     guint kill_timer;
     guint linger_timer;
+    gboolean writing;
     gboolean output_ended;
     gboolean exited;
     gboolean ended; /* told */
@@ -48,6 +51,7 @@ static void child_clear(gpointer data)
     g_clear_pointer(&child->result, json_object_unref);
     g_clear_error(&child->error);
     g_string_free(child->complaints, TRUE);
+    g_string_free(child->input, TRUE);
 }
 
 static struct job_child *child_ref(struct job_child *child)
@@ -298,6 +302,7 @@ struct job_child *job_child_start(const char *const *arguments,
     child->process = process;
     child->cancellable = g_cancellable_new();
     child->complaints = g_string_new(NULL);
+    child->input = g_string_new(NULL);
     child->pid = identifier ? (int)g_ascii_strtoll(identifier, NULL, 10) : 0;
     child->start_time = process_start_time(child->pid);
     child->output = G_BUFFERED_INPUT_STREAM(
@@ -331,12 +336,40 @@ void job_child_cancel(struct job_child *child, guint deadline_s)
     child->kill_timer = g_timeout_add_seconds(deadline_s, on_deadline, child);
 }
 
+static void write_input(struct job_child *child);
+
+static void on_written(GObject *source, GAsyncResult *result, gpointer data)
+{
+    struct job_child *child = data;
+    gssize n = g_output_stream_write_bytes_finish(G_OUTPUT_STREAM(source), result, NULL);
+    child->writing = FALSE;
+    if (n > 0)
+        g_string_erase(child->input, 0, n);
+    else
+        g_string_truncate(child->input, 0); /* it does not listen any more */
+    write_input(child);
+    child_unref(child);
+}
+
+/* A work line may be larger than a pipe. */
+static void write_input(struct job_child *child)
+{
+    if (child->writing || child->input->len == 0)
+        return;
+    child->writing = TRUE;
+    /* A copy, since more may be appended meanwhile. */
+    g_autoptr(GBytes) bytes = g_bytes_new(child->input->str, child->input->len);
+    g_output_stream_write_bytes_async(g_subprocess_get_stdin_pipe(child->process), bytes,
+                                      G_PRIORITY_DEFAULT, child->cancellable, on_written,
+                                      child_ref(child));
+}
+
 void job_child_tell(struct job_child *child, const char *line)
 {
-    g_autofree char *text = g_strconcat(line, "\n", NULL);
-    GPollableOutputStream *input =
-        G_POLLABLE_OUTPUT_STREAM(g_subprocess_get_stdin_pipe(child->process));
-    /* A few bytes into a pipe that is read: one that is full belongs to a child that hangs. */
-    if (!child->exited)
-        g_pollable_output_stream_write_nonblocking(input, text, strlen(text), NULL, NULL);
+    /* One that takes nothing hangs, and is not told for ever. */
+    if (child->exited || child->input->len + strlen(line) >= INPUT_BYTES_MAX)
+        return;
+    g_string_append(child->input, line);
+    g_string_append_c(child->input, '\n');
+    write_input(child);
 }

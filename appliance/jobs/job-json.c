@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "appliance/jobs/job-json.h"
+#include "base/error.h"
 #include "base/json.h"
 
 #include <string.h>
@@ -19,6 +20,15 @@ gint64 job_parse_time(const char *text)
     g_autoptr(GDateTime) time = g_date_time_new_from_iso8601(text, utc);
     return time ? g_date_time_to_unix(time) * G_USEC_PER_SEC + g_date_time_get_microsecond(time)
                 : 0;
+}
+
+JsonObject *error_to_json(const GError *error)
+{
+    JsonObject *object = json_object_new();
+    json_object_set_string_member(object, "code", landfall_error_name(error));
+    json_object_set_string_member(object, "message", error->message);
+    json_set_optional_string(object, "hint", landfall_error_hint(error));
+    return object;
 }
 
 static void set_object(JsonObject *object, const char *name, JsonObject *member)

@@ -14,3 +14,6 @@ void job_set_time(JsonObject *object, const char *name, gint64 at_us);
 
 /* Such a time, in microseconds; 0 when it is none. */
 gint64 job_parse_time(const char *text);
+
+/* What a job's or a replication's error is in JSON, owned by the caller. */
+JsonObject *error_to_json(const GError *error);

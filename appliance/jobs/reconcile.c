@@ -12,16 +12,13 @@
  * is left on hosts is cleaned by the machine's next cycle, which comes soon. */
 
 #include "appliance/jobs/job-json.h"
+#include "appliance/jobs/orphan.h"
 #include "appliance/jobs/scheduler-private.h"
 #include "base/error.h"
-#include "base/process.h"
 #include "replicator/store.h"
 
 #include <gio/gio.h>
-#include <glib-unix.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #define INTERRUPTED "landfalld ended while the job ran"
 
@@ -217,71 +214,73 @@ static void survey_add(struct survey *survey, const struct unit *unit)
 /* --- children that have outlived their daemon ----------------------------------------------------
  */
 
-struct orphan {
+struct watched {
     struct unit *unit;
-    guint source;
-    int fd;
+    struct orphan *orphan;
 };
 
-static void orphan_free(struct orphan *orphan)
+static void watched_free(struct watched *watched)
 {
-    g_clear_handle_id(&orphan->source, g_source_remove);
-    close(orphan->fd);
-    g_free(orphan);
+    orphan_free(watched->orphan);
+    g_free(watched);
 }
 
 static gboolean is_watched(const struct scheduler *scheduler, const struct unit *unit)
 {
     for (guint i = 0; i < scheduler->orphans->len; i++)
-        if (((struct orphan *)scheduler->orphans->pdata[i])->unit == unit)
+        if (((struct watched *)scheduler->orphans->pdata[i])->unit == unit)
             return TRUE;
     return FALSE;
 }
 
-static gboolean on_orphan_end(gint fd, GIOCondition condition, gpointer data)
+static void on_orphan_end(void *data)
 {
-    struct orphan *orphan = data;
-    struct unit *unit = orphan->unit;
+    struct watched *watched = data;
+    struct unit *unit = watched->unit;
     struct scheduler *scheduler = unit->scheduler;
-    (void)fd;
-    (void)condition;
-    orphan->source = 0;
-    g_ptr_array_remove(scheduler->orphans, orphan);
+    g_ptr_array_remove(scheduler->orphans, watched);
     if (!is_watched(scheduler, unit)) {
         struct survey *survey = survey_new(unit->store_path);
         survey_add(survey, unit);
         survey_start(scheduler, survey);
     }
-    return G_SOURCE_REMOVE;
 }
 
 static void watch_child(struct unit *unit, const struct state_job *job)
 {
-    int pid = (int)job->child_pid;
-    int fd = pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
-    if (fd < 0)
-        return;
-    /* Asked once the process is in hand, so that it cannot become another one. */
-    if (process_start_time(pid) != (guint64)job->child_start) {
-        close(fd);
-        return;
-    }
-    struct orphan *orphan = g_new0(struct orphan, 1);
-    orphan->unit = unit;
-    orphan->fd = fd;
-    orphan->source = g_unix_fd_add(fd, G_IO_IN, on_orphan_end, orphan);
-    g_ptr_array_add(unit->scheduler->orphans, orphan);
+    struct watched *watched = g_new0(struct watched, 1);
+    watched->unit = unit;
+    watched->orphan = orphan_watch(job, on_orphan_end, watched);
+    if (watched->orphan)
+        g_ptr_array_add(unit->scheduler->orphans, watched);
+    else
+        watched_free(watched);
 }
 
 /* --- all -----------------------------------------------------------------------------------------
  */
+
+/* Operations are gone on with by those who know their steps. */
+static gboolean is_ours(const struct state_job *job)
+{
+    static const char *const kinds[] = {STATE_JOB_CYCLE, STATE_JOB_CLEANUP, STATE_JOB_VERIFY, NULL};
+    return g_strv_contains(kinds, job->kind);
+}
+
+/* A cycle that an operation asked for: whoever goes on with that asks again. */
+static gboolean is_pass(const struct state_job *job)
+{
+    return job->parameters && json_object_has_member(job->parameters, "operation");
+}
 
 /* Takes the job. */
 static gboolean sort_job(struct scheduler *scheduler, struct state_job *job, GError **error)
 {
     struct unit *unit = scheduler_find(scheduler, job->machine, NULL);
     gboolean ok = TRUE;
-    if (!unit) {
+    if (!is_ours(job)) {
+        state_job_free(job);
+    } else if (!unit || (is_pass(job) && strcmp(job->state, STATE_JOB_QUEUED) == 0)) {
         ok = state_job_end(scheduler->state, job->id, STATE_JOB_CANCELLED, NULL, NULL, error);
         state_job_free(job);
     } else if (strcmp(job->state, STATE_JOB_RUNNING) == 0) {
@@ -325,7 +324,7 @@ gboolean scheduler_reconcile(struct scheduler *scheduler, GError **error)
     g_autoptr(GPtrArray) jobs = state_job_list_unfinished(scheduler->state, error);
     if (!jobs)
         return FALSE;
-    scheduler->orphans = g_ptr_array_new_with_free_func((GDestroyNotify)orphan_free);
+    scheduler->orphans = g_ptr_array_new_with_free_func((GDestroyNotify)watched_free);
     while (jobs->len > 0)
         if (!sort_job(scheduler, g_ptr_array_steal_index(jobs, 0), error))
             return FALSE;

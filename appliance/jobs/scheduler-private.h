@@ -77,7 +77,7 @@ struct scheduler {
     GHashTable *units;     /* gint64 → struct unit, owned */
     GPtrArray *running;    /* struct task */
     GCancellable *closing; /* of what goes on in other threads */
-    GPtrArray *orphans;    /* struct orphan: children of an earlier daemon, or NULL */
+    GPtrArray *orphans;    /* struct watched: children of an earlier daemon, or NULL */
     guint timer;           /* for what is due next */
     guint save_timer;      /* while tasks have something to save */
     guint prune_timer;
@@ -137,6 +137,10 @@ struct schedule_calendar *unit_calendar(JsonArray *windows, GTimeZone *zone, GEr
 
 gint64 unit_interval_us(const struct unit *unit);
 
+/* Its machine moves, has moved or comes back: nothing begins by itself, and nobody but who moves it
+ * asks for anything. */
+gboolean unit_is_moving(const struct unit *unit);
+
 /* Lets the unit's next job wait for its time: what was asked for, else the next scheduled cycle. */
 void unit_plan(struct unit *unit);
 
@@ -148,6 +152,17 @@ void unit_ask(struct unit *unit, struct state_job *job);
  * result is the recovery point. */
 void unit_take_result(struct unit *unit, gint64 started_us, JsonObject *result, const GError *error,
                       gboolean cancelled);
+
+/* --- scheduler-verbs.c ---------------------------------------------------------------------------
+ */
+
+/* Of a job that waits; it leaves the queue. */
+gboolean scheduler_save_cancelled(struct scheduler *scheduler, struct state_job *job,
+                                  GError **error);
+
+/* Queued, in somebody's name; takes the parameters. */
+struct state_job *scheduler_new_job(const char *kind, gint64 machine, const char *who,
+                                    JsonObject *parameters);
 
 /* --- task.c --------------------------------------------------------------------------------------
  */
@@ -170,9 +185,6 @@ gboolean tasks_save(struct scheduler *scheduler);
 
 /* Tells the hub what the job is now. */
 void job_publish(struct scheduler *scheduler, const struct state_job *job);
-
-/* What a job's or a replication's error is in JSON, owned by the caller. */
-JsonObject *error_to_json(const GError *error);
 
 /* --- task-progress.c -----------------------------------------------------------------------------
  */

@@ -10,8 +10,8 @@
 
 #include <string.h>
 
-static struct state_job *new_job(const char *kind, gint64 machine, const char *who,
-                                 JsonObject *parameters)
+struct state_job *scheduler_new_job(const char *kind, gint64 machine, const char *who,
+                                    JsonObject *parameters)
 {
     struct state_job *job = g_new0(struct state_job, 1);
     job->kind = g_strdup(kind);
@@ -32,11 +32,17 @@ static gboolean is_stopping(const struct unit *unit)
 static struct unit *find_going(struct scheduler *scheduler, gint64 machine, GError **error)
 {
     struct unit *unit = scheduler_find(scheduler, machine, error);
-    if (!unit || !is_stopping(unit))
+    if (!unit || (!is_stopping(unit) && !unit_is_moving(unit)))
         return unit;
-    landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
-                       "wait until it has ended; `landfall job list` shows it",
-                       "the replication of machine %s is being ended", unit->name);
+    if (unit_is_moving(unit))
+        landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
+                           "landfall report tells how far that is; landfall rollback undoes "
+                           "it, landfall complete ends it",
+                           "machine %s is %s", unit->name, unit->replication->state);
+    else
+        landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
+                           "wait until it has ended; `landfall job list` shows it",
+                           "the replication of machine %s is being ended", unit->name);
     return NULL;
 }
 
@@ -58,7 +64,7 @@ gboolean scheduler_replicate(struct scheduler *scheduler, const char *who, gint6
                              JsonObject *settings, gint64 *ret_job, GError **error)
 {
     struct state_replication *replication = state_replication_new();
-    struct state_job *job = new_job(STATE_JOB_CYCLE, machine, who, NULL);
+    struct state_job *job = scheduler_new_job(STATE_JOB_CYCLE, machine, who, NULL);
     struct unit *unit = NULL;
     replication->machine = machine;
     replication->state = g_strdup("initial-replication");
@@ -193,7 +199,7 @@ gboolean scheduler_sync(struct scheduler *scheduler, const char *who, gint64 mac
         *ret_job = there->id;
         return TRUE;
     }
-    struct state_job *job = new_job(STATE_JOB_CYCLE, machine, who, NULL);
+    struct state_job *job = scheduler_new_job(STATE_JOB_CYCLE, machine, who, NULL);
     if (!save_job(scheduler, who, "replication.sync", job, error)) {
         state_job_free(job);
         return FALSE;
@@ -219,7 +225,7 @@ gboolean scheduler_verify(struct scheduler *scheduler, const char *who, gint64 m
     }
     JsonObject *parameters = json_object_new();
     json_object_set_int_member(parameters, "recovery_point", recovery_point);
-    struct state_job *job = new_job(STATE_JOB_VERIFY, machine, who, parameters);
+    struct state_job *job = scheduler_new_job(STATE_JOB_VERIFY, machine, who, parameters);
     if (!save_job(scheduler, who, "replication.verify", job, error)) {
         state_job_free(job);
         return FALSE;
@@ -235,8 +241,8 @@ gboolean scheduler_verify(struct scheduler *scheduler, const char *who, gint64 m
 /* --- ends ----------------------------------------------------------------------------------------
  */
 
-/* Of one that waits; it leaves the queue. */
-static gboolean save_cancelled(struct scheduler *scheduler, struct state_job *job, GError **error)
+gboolean scheduler_save_cancelled(struct scheduler *scheduler, struct state_job *job,
+                                  GError **error)
 {
     if (!state_job_end(scheduler->state, job->id, STATE_JOB_CANCELLED, NULL, NULL, error))
         return FALSE;
@@ -255,9 +261,10 @@ static gboolean save_stop(struct scheduler *scheduler, const char *who, struct u
                                                                     : NULL;
     if (!state_begin(scheduler->state, error))
         return FALSE;
-    gboolean ok = (!waiting || !waiting->id || save_cancelled(scheduler, waiting, error)) &&
-                  state_replication_progress(scheduler->state, unit->replication, error) &&
-                  save_job(scheduler, who, "replication.stop", job, error);
+    gboolean ok =
+        (!waiting || !waiting->id || scheduler_save_cancelled(scheduler, waiting, error)) &&
+        state_replication_progress(scheduler->state, unit->replication, error) &&
+        save_job(scheduler, who, "replication.stop", job, error);
     return state_end(scheduler->state, ok, error);
 }
 
@@ -302,7 +309,7 @@ gboolean scheduler_stop(struct scheduler *scheduler, const char *who, gint64 mac
     JsonObject *parameters = json_object_new();
     json_object_set_boolean_member(parameters, "remove_replica", !keep_replica);
     json_object_set_boolean_member(parameters, "abandon", abandon);
-    struct state_job *job = new_job(STATE_JOB_CLEANUP, machine, who, parameters);
+    struct state_job *job = scheduler_new_job(STATE_JOB_CLEANUP, machine, who, parameters);
     g_autofree char *before = g_steal_pointer(&unit->replication->state);
     unit->replication->state = g_strdup("stopping");
     if (!save_stop(scheduler, who, unit, job, error)) {
@@ -346,7 +353,7 @@ static gboolean cancel_waiting(struct scheduler *scheduler, struct task *task, s
                                GError **error)
 {
     struct unit *unit = task ? task->unit : next;
-    if (!save_cancelled(scheduler, task ? task->job : next->next, error))
+    if (!scheduler_save_cancelled(scheduler, task ? task->job : next->next, error))
         return FALSE;
     if (!task)
         g_clear_pointer(&next->next, state_job_free);

@@ -17,15 +17,6 @@ void scheduler_complain(const char *doing, const GError *error)
     g_critical("cannot %s: %s", doing, error ? error->message : "no reason given");
 }
 
-JsonObject *error_to_json(const GError *error)
-{
-    JsonObject *object = json_object_new();
-    json_object_set_string_member(object, "code", landfall_error_name(error));
-    json_object_set_string_member(object, "message", error->message);
-    json_set_optional_string(object, "hint", landfall_error_hint(error));
-    return object;
-}
-
 struct unit *scheduler_find(struct scheduler *scheduler, gint64 machine, GError **error)
 {
     struct unit *unit = g_hash_table_lookup(scheduler->units, &machine);

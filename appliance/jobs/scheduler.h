@@ -64,6 +64,24 @@ gboolean scheduler_verify(struct scheduler *scheduler, const char *who, gint64 m
 /* Cancels a job that waits or runs. One that ends a replication cannot be cancelled. */
 gboolean scheduler_cancel(struct scheduler *scheduler, const char *who, gint64 job, GError **error);
 
+/* --- for whoever moves machines ------------------------------------------------------------------
+ *
+ * While the replication's state is migrating, migrated or rolling-back, no cycle begins but those
+ * asked for here, and nobody else's wish for the machine is heard. */
+
+/* Who moves it has changed the machine's replication in the state, or removed it. */
+void scheduler_moved(struct scheduler *scheduler, gint64 machine);
+
+/* A cycle with parameters: operation (a number), final, verify, lease; they are taken. One that
+ * runs goes on first. Its end is told as that of any job. */
+gboolean scheduler_pass(struct scheduler *scheduler, const char *who, gint64 machine,
+                        JsonObject *parameters, gint64 *ret_job, GError **error);
+
+struct alerting *scheduler_alerting(struct scheduler *scheduler);
+
+/* The clocks that schedules go by. Borrowed. */
+GTimeZone *scheduler_zone(struct scheduler *scheduler);
+
 /* How it goes. */
 struct scheduler_figures {
     guint running;  /* jobs */

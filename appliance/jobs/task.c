@@ -262,6 +262,28 @@ static void add_number(GPtrArray *words, const char *option, gint64 value)
     g_ptr_array_add(words, g_strdup_printf("%" G_GINT64_FORMAT, value));
 }
 
+static gboolean parameter_is_true(const struct state_job *job, const char *name)
+{
+    gboolean value = FALSE;
+    return job->parameters &&
+           json_optional_boolean(job->parameters, name, LANDFALL_ERROR_INTERNAL, &value, NULL) &&
+           value;
+}
+
+/* Of a cycle that is part of a move. */
+static void pass_words(const struct state_job *job, GPtrArray *words)
+{
+    static const char *const options[][2] = {{"verify", "--verify"}, {"lease", "--lease"}};
+    if (parameter_is_true(job, "final"))
+        g_ptr_array_add(words, g_strdup("--final"));
+    for (gsize i = 0; job->parameters && i < G_N_ELEMENTS(options); i++) {
+        const char *value = NULL;
+        json_optional_string(job->parameters, options[i][0], LANDFALL_ERROR_INTERNAL, &value, NULL);
+        if (value)
+            add_option(words, options[i][1], value);
+    }
+}
+
 static void cycle_words(const struct task *task, GPtrArray *words)
 {
     const struct state_replication *replication = task->unit->replication;
@@ -276,14 +298,7 @@ static void cycle_words(const struct task *task, GPtrArray *words)
         add_option(words, "--consistency", "filesystem");
     if (g_strcmp0(replication->consistency, "crash") == 0)
         g_ptr_array_add(words, g_strdup("--no-freeze"));
-}
-
-static gboolean parameter_is_true(const struct state_job *job, const char *name)
-{
-    gboolean value = FALSE;
-    return job->parameters &&
-           json_optional_boolean(job->parameters, name, LANDFALL_ERROR_INTERNAL, &value, NULL) &&
-           value;
+    pass_words(task->job, words);
 }
 
 static void forget_words(const struct task *task, GPtrArray *words)

@@ -93,8 +93,30 @@ gint64 scheduler_lag_us(const struct state_replication *replication, gint64 now_
 /* --- what is next --------------------------------------------------------------------------------
  */
 
+gboolean unit_is_moving(const struct unit *unit)
+{
+    static const char *const words[] = {"migrating", "migrated", "rolling-back", NULL};
+    return g_strv_contains(words, unit->replication->state);
+}
+
+/* What is going on with it is not the cycles' to say. */
+static gboolean is_going(const struct unit *unit)
+{
+    return strcmp(unit->replication->state, "stopping") == 0 || unit_is_moving(unit);
+}
+
+static gboolean is_final(const struct state_job *job)
+{
+    gboolean value = FALSE;
+    return job->parameters &&
+           json_optional_boolean(job->parameters, "final", LANDFALL_ERROR_INTERNAL, &value, NULL) &&
+           value;
+}
+
 static enum queue_rank rank_of(const struct unit *unit, const struct state_job *job)
 {
+    if (job && is_final(job))
+        return QUEUE_FINAL;
     if (job && strcmp(job->kind, STATE_JOB_CLEANUP) == 0)
         return QUEUE_CLEAN;
     if (!unit->replication->ever_committed)
@@ -147,7 +169,7 @@ void unit_plan(struct unit *unit)
     take_back(unit);
     if (unit->next)
         unit->task = asked_task(unit);
-    else if (!replication->paused && strcmp(replication->state, "stopping") != 0)
+    else if (!replication->paused && !is_going(unit))
         unit->task = scheduled_task(unit);
     if (unit->task)
         task_wait(unit->task);
@@ -185,10 +207,14 @@ static void take_success(struct state_replication *replication, gint64 started_u
     replication->failures = 0;
     replication->ever_committed = TRUE;
     g_clear_pointer(&replication->error, json_object_unref);
-    if (strcmp(replication->state, "stopping") != 0) {
-        g_free(replication->state);
-        replication->state = g_strdup("replicating");
-    }
+}
+
+static void set_state(struct unit *unit, const char *state)
+{
+    if (is_going(unit))
+        return;
+    g_free(unit->replication->state);
+    unit->replication->state = g_strdup(state);
 }
 
 static gboolean waits_for_operator(const GError *error)
@@ -205,6 +231,7 @@ void unit_take_result(struct unit *unit, gint64 started_us, JsonObject *result, 
     gint64 now_us = state_now_us(), interval_us = unit_interval_us(unit);
     if (result) {
         take_success(replication, started_us, result);
+        set_state(unit, "replicating");
         replication->next_due_us = started_us + unit_interval_us(unit);
         return;
     }
@@ -224,8 +251,6 @@ void unit_take_result(struct unit *unit, gint64 started_us, JsonObject *result, 
         now_us + (slow ? MAX(interval_us, SLOW_RETRY_US)
                        : schedule_backoff_us((guint)MIN(replication->failures, 1000), interval_us,
                                              g_random_double()));
-    if (slow && strcmp(replication->state, "stopping") != 0) {
-        g_free(replication->state);
-        replication->state = g_strdup("error");
-    }
+    if (slow)
+        set_state(unit, "error");
 }

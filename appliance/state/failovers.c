@@ -78,7 +78,7 @@ static struct state_failover *read_failover(struct statement *query)
 static gboolean missing(gint64 id, GError **error)
 {
     landfall_error_set(error, LANDFALL_ERROR_MISSING,
-                       "`landfall report` and `landfall test list` "
+                       "landfall report and landfall test list "
                        "show those of a machine",
                        "there is no operation %" G_GINT64_FORMAT, id);
     return FALSE;

@@ -86,6 +86,16 @@ gboolean state_job_start(struct state *state, const struct state_job *job, GErro
     return statement_done(query, error);
 }
 
+gboolean state_job_set_child(struct state *state, const struct state_job *job, GError **error)
+{
+    struct statement *query =
+        statement_new(state, "UPDATE job SET child_pid = ?, child_start = ? WHERE id = ?");
+    statement_bind_int_or_null(query, job->child_pid);
+    statement_bind_int_or_null(query, job->child_start);
+    statement_bind_int(query, job->id);
+    return statement_done(query, error);
+}
+
 gboolean state_job_requeue(struct state *state, const struct state_job *job, GError **error)
 {
     struct statement *query = statement_new(

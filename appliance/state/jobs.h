@@ -11,6 +11,7 @@
 #define STATE_JOB_CYCLE "cycle"
 #define STATE_JOB_CLEANUP "cleanup"
 #define STATE_JOB_VERIFY "verify"
+/* The other kinds are those of operations, in failovers.h. */
 #define STATE_JOB_QUEUED "queued"
 #define STATE_JOB_RUNNING "running"
 #define STATE_JOB_DONE "done"
@@ -43,6 +44,9 @@ gboolean state_job_add(struct state *state, struct state_job *job, GError **erro
 
 /* A queued job runs now: its started_us, child_pid and child_start are saved. */
 gboolean state_job_start(struct state *state, const struct state_job *job, GError **error);
+
+/* Another process does it now, or none: its child_pid and child_start are saved. */
+gboolean state_job_set_child(struct state *state, const struct state_job *job, GError **error);
 
 /* A job that failed waits again: its attempt and error are saved. */
 gboolean state_job_requeue(struct state *state, const struct state_job *job, GError **error);

@@ -49,7 +49,7 @@ GPtrArray *state_target_list(struct state *state, GError **error)
 
 static gboolean missing(const char *host, GError **error)
 {
-    landfall_error_set(error, LANDFALL_ERROR_MISSING, "`landfall target set` makes it one",
+    landfall_error_set(error, LANDFALL_ERROR_MISSING, "landfall target set makes it one",
                        "host '%.64s' is no target", host);
     return FALSE;
 }
