@@ -52,7 +52,7 @@ static struct snapshot_fence *note_parse(const char *text, GError **error)
         return fence;
     snapshot_fence_free(fence);
     landfall_error_set(error, LANDFALL_ERROR_SOURCE,
-                       "see <metadata> in `virsh edit` of the machine on its host",
+                       "see <metadata> in virsh edit of the machine on its host",
                        "the note of a move in the machine's definition is not whole");
     return NULL;
 }
@@ -162,7 +162,7 @@ static struct snapshot_fence *fence_new(virDomainPtr domain, GError **error)
     int autostart = 0;
     if (virDomainIsPersistent(domain) == 0) {
         landfall_error_set(error, LANDFALL_ERROR_UNSUPPORTED,
-                           "define it on its host: `virsh dumpxml`, then `virsh define`",
+                           "define it on its host: virsh dumpxml, then virsh define",
                            "machine %s has no persistent definition: once it is off, there is no "
                            "way back",
                            virDomainGetName(domain));
@@ -181,7 +181,7 @@ static struct snapshot_fence *fence_new(virDomainPtr domain, GError **error)
 static gboolean refuse(const struct snapshot_fence *fence, const char *name, GError **error)
 {
     landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
-                       "`landfall rollback` brings it back; it must not run here as long as it "
+                       "landfall rollback brings it back; it must not run here as long as it "
                        "does there",
                        "machine %s was moved to host %s (operation %s, %s)", name, fence->target,
                        fence->owner, fence->since);

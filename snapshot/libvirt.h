@@ -53,6 +53,13 @@ virConnectPtr snapshot_connection_open(const char *uri, gboolean *ret_silent, GE
 gboolean snapshot_host_check(virConnectPtr connection, const char *uri, gboolean *ret_local,
                              GError **error);
 
+/* --- paused-start.c
+ * ----------------------------------------------------------------------------------------- */
+
+/* Stops a machine that a cycle of ours, killed since, has left started paused, and ends its backup
+ * job. A guest that has run meanwhile is left alone. *ret_stopped: it was so, and is off now. */
+gboolean snapshot_paused_stop_stale(virDomainPtr domain, gboolean *ret_stopped, GError **error);
+
 /* --- names.c
  * ----------------------------------------------------------------------------------------- */
 

@@ -6,8 +6,9 @@
 
 static char *marker_uri(enum marker marker, const char *store_id)
 {
-    return g_strdup_printf("urn:landfall:%s:%s",
-                           marker == MARKER_FROZEN ? "frozen" : "started-paused", store_id);
+    return g_strconcat(marker == MARKER_FROZEN ? "urn:landfall:frozen:"
+                                               : SNAPSHOT_STARTED_PAUSED_URI,
+                       store_id, NULL);
 }
 
 static unsigned marker_impact(enum marker marker)

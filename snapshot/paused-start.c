@@ -94,3 +94,32 @@ gboolean snapshot_paused_stop(struct snapshot_machine *machine, const char *stor
     *ret_left_running = leave;
     return TRUE;
 }
+
+/* Whose cycle has left the note; NULL: there is none. The caller owns it. */
+static char *stale_store(virDomainPtr domain)
+{
+    char *text = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
+    g_autoptr(xmlDoc) document = text ? snapshot_xml_parse(text, "the definition", NULL) : NULL;
+    free(text);
+    return document ? snapshot_xml_string(document, NULL,
+                                          "substring-after(namespace-uri(/domain/metadata/*"
+                                          "[local-name()='started-paused']), "
+                                          "'" SNAPSHOT_STARTED_PAUSED_URI "')")
+                    : NULL;
+}
+
+gboolean snapshot_paused_stop_stale(virDomainPtr domain, gboolean *ret_stopped, GError **error)
+{
+    struct snapshot_machine machine = {.domain = domain, .name = (char *)virDomainGetName(domain)};
+    g_autofree char *store_id = stale_store(domain);
+    gboolean left_running = FALSE;
+    if (!store_id || !is_untouched(&machine)) {
+        *ret_stopped = FALSE;
+        return TRUE;
+    }
+    virDomainAbortJob(domain); /* with QEMU it would end, too, and libvirt knows of it so */
+    if (!snapshot_paused_stop(&machine, store_id, &left_running, error))
+        return FALSE;
+    *ret_stopped = !left_running;
+    return TRUE;
+}

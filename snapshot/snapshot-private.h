@@ -189,6 +189,8 @@ gboolean snapshot_endpoint_check(const struct snapshot_host *host, const char *s
 /* --- marker.c: notes to our later selves in the machine's metadata
  * ---------------------------------- */
 
+#define SNAPSHOT_STARTED_PAUSED_URI "urn:landfall:started-paused:"
+
 enum marker {
     MARKER_FROZEN,         /* live: the guest's file systems were frozen by us */
     MARKER_STARTED_PAUSED, /* persistent: the machine was off, and started paused by us */
