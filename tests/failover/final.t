@@ -17,7 +17,7 @@ is "it is not proven, and says so" "$(disk_of vda verified)" null
 ok "the guest writes" guest_wait_acked m1 30 20
 
 cycle m1 --final
-is "running: a last cycle is refused" "$status" 1
+is "F16: running: a last cycle is refused" "$status" 1
 like "running: it says why" "$messages" 'error conflict:  machine m1 is running shut it down first'
 is "running: nothing is left of it" "$(left_on_host m1)" "$nothing_left"
 
@@ -27,6 +27,6 @@ cycle m1 --final
 cycle_ok "off: the last cycle"
 echo "$result" | jq -c .timings | diag
 is "off: consistency" "$(jq -r .consistency <<<"$result")" shutdown
-is "off: what was sent is proven" "$(disk_of vda verified.mode) $(disk_of vdb verified.mode)" \
+is "F16: off: what was sent is proven" "$(disk_of vda verified.mode) $(disk_of vdb verified.mode)" \
     "transferred transferred"
 done_testing
