@@ -28,7 +28,7 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
 # --- Debian packages, by what needs them --------------------------------------------------------
 DEBIAN_build := build-essential pkg-config libglib2.0-dev libjson-glib-dev libnbd-dev liburing-dev \
                 libxxhash-dev libssl-dev libvirt-dev libxml2-dev libsqlite3-dev \
-                libmicrohttpd-dev libcurl4-openssl-dev libsystemd-dev scdoc bash-completion
+                libmicrohttpd-dev libcurl4-openssl-dev libpng-dev libsystemd-dev scdoc bash-completion
 DEBIAN_test := perl jq strace rsync util-linux procps iproute2 openssh-client dropbear-bin \
                netcat-openbsd gnutls-bin e2fsprogs xfsprogs sqlite3 systemd libnbd-bin nbdkit \
                qemu-utils qemu-system-x86 libvirt-clients libvirt-daemon libvirt-daemon-system \
@@ -44,7 +44,7 @@ PKG_base := glib-2.0 gio-2.0 gio-unix-2.0 json-glib-1.0
 PKG_replicator := libnbd liburing libxxhash
 PKG_snapshot := libvirt libvirt-qemu libxml-2.0
 PKG_daemon := sqlite3 libmicrohttpd libcurl libcrypto libsystemd
-PKG_client := libcurl libcrypto
+PKG_client := libcurl libcrypto libpng
 PKG_ALL := $(sort $(PKG_base) $(PKG_replicator) $(PKG_snapshot) $(PKG_daemon) $(PKG_client))
 
 # `make deps` must work before pkg-config and the libraries are there.

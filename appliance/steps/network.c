@@ -9,6 +9,7 @@
  *   remove-network → { "removed": true | false } */
 
 #include "appliance/steps/host.h"
+#include "appliance/steps/probe.h"
 #include "appliance/steps/steps.h"
 #include "base/json.h"
 #include "snapshot/xml.h"
@@ -142,12 +143,27 @@ static JsonObject *make_isolated(const struct step_host *host, const struct step
     return NULL;
 }
 
+/* What cannot be seen is told before anything is made: nobody can be reached in there from here. */
+static gboolean check_probes(const struct step_work *work, GError **error)
+{
+    g_autoptr(GPtrArray) probes = probes_of(work, error);
+    gboolean needed = probes && probes_need_network(probes);
+    if (needed)
+        landfall_error_set(
+            error, LANDFALL_ERROR_UNSUPPORTED,
+            "probe by agent or console; or test in a network of the target that this "
+            "host reaches: --network NAME",
+            "a machine in an isolated network cannot be probed by TCP or HTTP");
+    return probes && !needed;
+}
+
 JsonObject *step_test_network(const struct step_run *run, GError **error)
 {
     const struct step_work *work = run->work;
     struct step_host host;
     const char *name = work->test_network ? work->test_network : ISOLATED;
     if (!json_optional_string(work->options, "network", LANDFALL_ERROR_CONFIG, &name, error) ||
+        (strcmp(name, ISOLATED) == 0 && !check_probes(work, error)) ||
         !step_host_open_target(work, &host, error))
         return NULL;
     JsonObject *result = strcmp(name, ISOLATED) == 0 ? make_isolated(&host, work, error)

@@ -29,16 +29,12 @@ static const struct {
     {"test-network", REPLICA | NEED_TARGET, step_test_network},
     {"define", REPLICA | NEED_TARGET | NEED_POINT, step_define},
     {"start", NEED_MACHINE | NEED_TARGET, step_start},
+    {"watch", NEED_MACHINE | NEED_TARGET, step_watch},
     {"stop", NEED_MACHINE | NEED_TARGET, step_stop},
     {"undefine", NEED_MACHINE | NEED_TARGET, step_undefine},
     {"remove-network", REPLICA | NEED_TARGET, step_remove_network},
     {"remove-clone", REPLICA, step_remove_clone},
     {"unpin", REPLICA, step_unpin},
-    {"shutdown", NEED_MACHINE | NEED_SOURCE | NEED_TARGET, step_shutdown},
-    {"fence", NEED_MACHINE | NEED_SOURCE | NEED_TARGET, step_fence},
-    {"unfence", NEED_MACHINE | NEED_SOURCE, step_unfence},
-    {"start-source", NEED_MACHINE | NEED_SOURCE, step_start_source},
-    {"clean-source", NEED_MACHINE | NEED_SOURCE | NEED_STORE, step_clean_source},
 };
 
 static gboolean has_needs(const struct step_work *work, unsigned needs, GError **error)
