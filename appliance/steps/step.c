@@ -35,6 +35,11 @@ static const struct {
     {"remove-network", REPLICA | NEED_TARGET, step_remove_network},
     {"remove-clone", REPLICA, step_remove_clone},
     {"unpin", REPLICA, step_unpin},
+    {"shutdown", NEED_MACHINE | NEED_SOURCE | NEED_TARGET, step_shutdown},
+    {"fence", NEED_MACHINE | NEED_SOURCE | NEED_TARGET, step_fence},
+    {"unfence", NEED_MACHINE | NEED_SOURCE, step_unfence},
+    {"start-source", NEED_MACHINE | NEED_SOURCE, step_start_source},
+    {"clean-source", NEED_MACHINE | NEED_SOURCE | NEED_STORE, step_clean_source},
 };
 
 static gboolean has_needs(const struct step_work *work, unsigned needs, GError **error)

@@ -19,3 +19,8 @@ JsonObject *step_undefine(const struct step_run *run, GError **error);
 JsonObject *step_remove_network(const struct step_run *run, GError **error);
 JsonObject *step_remove_clone(const struct step_run *run, GError **error);
 JsonObject *step_unpin(const struct step_run *run, GError **error);
+JsonObject *step_shutdown(const struct step_run *run, GError **error);
+JsonObject *step_fence(const struct step_run *run, GError **error);
+JsonObject *step_unfence(const struct step_run *run, GError **error);
+JsonObject *step_start_source(const struct step_run *run, GError **error);
+JsonObject *step_clean_source(const struct step_run *run, GError **error);

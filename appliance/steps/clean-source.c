@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Step "clean-source": nothing of the replication stays at the source, for a move that is
+ * completed. The machine stays, off and fenced, and so does the replica. Result: removed, a
+ * sentence for each thing that went. */
+
+#include "appliance/cycle/machine-forget.h"
+#include "appliance/steps/steps.h"
+#include "base/json.h"
+
+JsonObject *step_clean_source(const struct step_run *run, GError **error)
+{
+    const struct step_work *work = run->work;
+    const char *scratch_dir = NULL, *socket_dir = NULL;
+    g_autoptr(GPtrArray) removed = NULL;
+    if (!json_optional_string(work->options, "scratch_dir", LANDFALL_ERROR_CONFIG, &scratch_dir,
+                              error) ||
+        !json_optional_string(work->options, "socket_dir", LANDFALL_ERROR_CONFIG, &socket_dir,
+                              error))
+        return NULL;
+    const struct machine_forget_options options = {
+        .host_uri = work->source_uri,
+        .machine = work->machine_uuid,
+        .store = work->store_path,
+        .scratch_dir = scratch_dir,
+        .socket_dir = socket_dir,
+    };
+    if (!machine_forget_run(&options, &removed, error))
+        return NULL;
+    JsonObject *object = json_object_new();
+    JsonArray *array = json_array_new();
+    for (guint i = 0; i < removed->len; i++)
+        json_array_add_string_element(array, removed->pdata[i]);
+    json_object_set_array_member(object, "removed", array);
+    return object;
+}
