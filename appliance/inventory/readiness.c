@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "appliance/inventory/readiness.h"
 #include "appliance/inventory/facts.h"
+#include "base/checks.h"
 #include "base/json.h"
 
 #include <string.h>
@@ -17,37 +18,10 @@
 /* A store with a first copy: below this part of the disks it will soon be full. */
 #define STORE_DELTA_PART 20
 
-enum verdict { OK, WARNING, BLOCKED };
-
-static const char *const verdict_names[] = {"ok", "warning", "blocked"};
-
 struct judging {
     const struct readiness_input *input;
-    JsonArray *checks;
-    enum verdict worst;
-    const char *check; /* the present one */
-    gboolean found;    /* something about it */
+    struct checks checks;
 };
-
-static void add(struct judging *judging, enum verdict verdict, const char *hint, const char *format,
-                ...) G_GNUC_PRINTF(4, 5);
-
-static void add(struct judging *judging, enum verdict verdict, const char *hint, const char *format,
-                ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    g_autofree char *message = g_strdup_vprintf(format, arguments);
-    va_end(arguments);
-    JsonObject *check = json_object_new();
-    json_object_set_string_member(check, "check", judging->check);
-    json_object_set_string_member(check, "verdict", verdict_names[verdict]);
-    json_object_set_string_member(check, "message", message);
-    json_set_optional_string(check, "hint", hint);
-    json_array_add_object_element(judging->checks, check);
-    judging->worst = MAX(judging->worst, verdict);
-    judging->found = TRUE;
-}
 
 static guint length(JsonArray *array)
 {
@@ -87,21 +61,24 @@ static void judge_disks(struct judging *judging)
         disk = json_array_get_object_element(disks, i);
         if (!json_find_boolean(disk, "supported") && !json_find_boolean(disk, "removable") &&
             !is_excluded(judging, disk))
-            add(judging, BLOCKED, "leave it out (--exclude-disk), and copy it by other means",
-                "disk %s cannot be replicated: %s", json_find_string(disk, "name"),
-                json_find_string(disk, "unsupported_reason"));
+            checks_add(&judging->checks, VERDICT_BLOCKED,
+                       "leave it out (--exclude-disk), and copy it by other means",
+                       "disk %s cannot be replicated: %s", json_find_string(disk, "name"),
+                       json_find_string(disk, "unsupported_reason"));
     }
     for (guint i = 0; next_disk(judging, &i, &disk); taken++) {
         if (json_find_uint(disk, "capacity_bytes") > DISK_MAX_BYTES)
-            add(judging, BLOCKED, "leave it out (--exclude-disk)", "disk %s is larger than 64 TiB",
-                json_find_string(disk, "name"));
+            checks_add(&judging->checks, VERDICT_BLOCKED, "leave it out (--exclude-disk)",
+                       "disk %s is larger than 64 TiB", json_find_string(disk, "name"));
         if (json_find_boolean(disk, "encrypted"))
-            add(judging, WARNING, "keep the store on an encrypted file system",
-                "disk %s is encrypted on the host; its replica is not",
-                json_find_string(disk, "name"));
+            checks_add(&judging->checks, VERDICT_WARNING,
+                       "keep the store on an encrypted file system",
+                       "disk %s is encrypted on the host; its replica is not",
+                       json_find_string(disk, "name"));
     }
-    if (taken == 0 && !judging->found)
-        add(judging, BLOCKED, "leave out fewer disks", "there is no disk to replicate");
+    if (taken == 0 && !judging->checks.found)
+        checks_add(&judging->checks, VERDICT_BLOCKED, "leave out fewer disks",
+                   "there is no disk to replicate");
 }
 
 static void judge_bitmaps(struct judging *judging)
@@ -109,13 +86,13 @@ static void judge_bitmaps(struct judging *judging)
     JsonObject *disk;
     for (guint i = 0; next_disk(judging, &i, &disk);)
         if (!json_find_boolean(disk, "bitmap"))
-            add(judging, WARNING,
-                json_find_boolean(disk, "read_only")
-                    ? NULL
-                    : "convert it to qcow2, whose bitmaps tell what changed",
-                "disk %s (%s%s) is read as a whole in each cycle", json_find_string(disk, "name"),
-                json_find_string(disk, "format"),
-                json_find_boolean(disk, "read_only") ? ", read-only" : "");
+            checks_add(&judging->checks, VERDICT_WARNING,
+                       json_find_boolean(disk, "read_only")
+                           ? NULL
+                           : "convert it to qcow2, whose bitmaps tell what changed",
+                       "disk %s (%s%s) is read as a whole in each cycle",
+                       json_find_string(disk, "name"), json_find_string(disk, "format"),
+                       json_find_boolean(disk, "read_only") ? ", read-only" : "");
 }
 
 /* Disks in one folder share its room. */
@@ -145,13 +122,16 @@ static void judge_scratch_space(struct judging *judging)
         g_autofree char *free_text = g_format_size_full(bytes, G_FORMAT_SIZE_IEC_UNITS);
         g_autofree char *wanted = g_format_size_full(*(guint64 *)sum, G_FORMAT_SIZE_IEC_UNITS);
         if (bytes < MIN(SCRATCH_REFUSED_BYTES, *(guint64 *)sum))
-            add(judging, BLOCKED, "free space there, or set a scratch folder with more of it",
-                "%s has %s free: too little beside a guest that writes", (char *)folder, free_text);
+            checks_add(&judging->checks, VERDICT_BLOCKED,
+                       "free space there, or set a scratch folder with more of it",
+                       "%s has %s free: too little beside a guest that writes", (char *)folder,
+                       free_text);
         else if (bytes < *(guint64 *)sum)
-            add(judging, WARNING, "free space there, or set a scratch folder with more of it",
-                "%s has %s free, less than the reserve of %s: a cycle in which the guest "
-                "overwrites much has to be given up",
-                (char *)folder, free_text, wanted);
+            checks_add(&judging->checks, VERDICT_WARNING,
+                       "free space there, or set a scratch folder with more of it",
+                       "%s has %s free, less than the reserve of %s: a cycle in which the guest "
+                       "overwrites much has to be given up",
+                       (char *)folder, free_text, wanted);
     }
 }
 
@@ -163,13 +143,15 @@ static void judge_host(struct judging *judging)
     const struct readiness_input *input = judging->input;
     JsonObject *replication = json_find_object(input->facts, "replication");
     if (g_strcmp0(input->host_status, "lost") == 0)
-        add(judging, BLOCKED, "landfall host list tells what to do", "host %s: %s", input->host,
-            input->host_detail ? input->host_detail : "it does not answer");
+        checks_add(&judging->checks, VERDICT_BLOCKED, "landfall host list tells what to do",
+                   "host %s: %s", input->host,
+                   input->host_detail ? input->host_detail : "it does not answer");
     else if (g_strcmp0(input->host_status, "connected") != 0)
-        add(judging, WARNING, NULL, "host %s has not answered yet", input->host);
+        checks_add(&judging->checks, VERDICT_WARNING, NULL, "host %s has not answered yet",
+                   input->host);
     if (replication && !json_find_boolean(replication, "supported"))
-        add(judging, BLOCKED, json_find_string(replication, "hint"), "%s",
-            json_find_string(replication, "why"));
+        checks_add(&judging->checks, VERDICT_BLOCKED, json_find_string(replication, "hint"), "%s",
+                   json_find_string(replication, "why"));
 }
 
 static void judge_machine(struct judging *judging)
@@ -177,22 +159,26 @@ static void judge_machine(struct judging *judging)
     const struct readiness_input *input = judging->input;
     JsonObject *facts = input->facts;
     if (input->gone)
-        add(judging, BLOCKED, "look for it on the other hosts: landfall machine list",
-            "host %s no longer has it", input->host);
+        checks_add(&judging->checks, VERDICT_BLOCKED,
+                   "look for it on the other hosts: landfall machine list",
+                   "host %s no longer has it", input->host);
     if (!facts || json_find_string(facts, "problem"))
-        add(judging, BLOCKED, NULL, "its definition could not be read: %s",
-            facts ? json_find_string(facts, "problem") : "not yet");
+        checks_add(&judging->checks, VERDICT_BLOCKED, NULL, "its definition could not be read: %s",
+                   facts ? json_find_string(facts, "problem") : "not yet");
     if (!facts)
         return;
     if (json_find_string(facts, "unresponsive"))
-        add(judging, BLOCKED, "look at its QEMU on the host, and at the storage of its disks",
-            "it does not answer (%s)", json_find_string(facts, "unresponsive"));
+        checks_add(&judging->checks, VERDICT_BLOCKED,
+                   "look at its QEMU on the host, and at the storage of its disks",
+                   "it does not answer (%s)", json_find_string(facts, "unresponsive"));
     if (!json_find_string(facts, "problem") && !json_find_boolean(facts, "persistent"))
-        add(judging, WARNING, "define it: `virsh dumpxml M >M.xml; virsh define M.xml`",
-            "it is transient: libvirt forgets it, and its checkpoints, when it stops");
+        checks_add(&judging->checks, VERDICT_WARNING,
+                   "define it: `virsh dumpxml M >M.xml; virsh define M.xml`",
+                   "it is transient: libvirt forgets it, and its checkpoints, when it stops");
     if (json_find_boolean(facts, "managed_save") && g_strcmp0(input->power, "off") == 0)
-        add(judging, BLOCKED, "start it, or drop the image: `virsh managedsave-remove`",
-            "it is off with a saved memory image, which reading it would consume");
+        checks_add(&judging->checks, VERDICT_BLOCKED,
+                   "start it, or drop the image: `virsh managedsave-remove`",
+                   "it is off with a saved memory image, which reading it would consume");
 }
 
 static char *join(JsonArray *names)
@@ -211,12 +197,14 @@ static void judge_checkpoints(struct judging *judging)
     JsonArray *ours = json_find_array(json_find_object(input->facts, "usage"), "checkpoints");
     g_autofree char *names = join(others);
     if (length(others) > 0)
-        add(judging, BLOCKED, "if nobody needs them, remove them with `virsh checkpoint-delete`",
-            "another tool has checkpoints: %s", names);
+        checks_add(&judging->checks, VERDICT_BLOCKED,
+                   "if nobody needs them, remove them with `virsh checkpoint-delete`",
+                   "another tool has checkpoints: %s", names);
     for (guint i = 0; input->store && input->store->id && i < length(ours); i++) {
         JsonObject *checkpoint = json_array_get_object_element(ours, i);
         if (g_strcmp0(json_find_string(checkpoint, "store"), input->store->id) != 0)
-            add(judging, BLOCKED,
+            checks_add(
+                &judging->checks, VERDICT_BLOCKED,
                 "stop its replication there; if that store is no more, remove it with `virsh "
                 "checkpoint-delete`",
                 "checkpoint %s is that of another store", json_find_string(checkpoint, "name"));
@@ -228,8 +216,9 @@ static void judge_snapshots(struct judging *judging)
     JsonArray *snapshots = json_find_array(judging->input->facts, "snapshots");
     g_autofree char *names = join(snapshots);
     if (length(snapshots) > 0)
-        add(judging, WARNING, NULL,
-            "its snapshots stay behind (%s): what is replicated is its present state", names);
+        checks_add(&judging->checks, VERDICT_WARNING, NULL,
+                   "its snapshots stay behind (%s): what is replicated is its present state",
+                   names);
 }
 
 static void judge_devices(struct judging *judging)
@@ -239,20 +228,22 @@ static void judge_devices(struct judging *judging)
     JsonArray *folders = json_find_array(facts, "shared_folders");
     for (guint i = 0; i < length(passthrough); i++) {
         JsonObject *device = json_array_get_object_element(passthrough, i);
-        add(judging, WARNING, "give the copy one of the target's, or do without",
-            "a %s device of the host (%s) does not go along", json_find_string(device, "kind"),
-            json_find_string(device, "what"));
+        checks_add(&judging->checks, VERDICT_WARNING,
+                   "give the copy one of the target's, or do without",
+                   "a %s device of the host (%s) does not go along",
+                   json_find_string(device, "kind"), json_find_string(device, "what"));
     }
     for (guint i = 0; i < length(folders); i++)
-        add(judging, WARNING, "copy it by other means",
-            "files in the shared folder %s are on none of its disks",
-            json_find_string(json_array_get_object_element(folders, i), "source"));
+        checks_add(&judging->checks, VERDICT_WARNING, "copy it by other means",
+                   "files in the shared folder %s are on none of its disks",
+                   json_find_string(json_array_get_object_element(folders, i), "source"));
     if (json_find_object(facts, "tpm"))
-        add(judging, WARNING, "have recovery keys of what is sealed by it at hand",
-            "what its TPM holds is on none of its disks");
+        checks_add(&judging->checks, VERDICT_WARNING,
+                   "have recovery keys of what is sealed by it at hand",
+                   "what its TPM holds is on none of its disks");
     if (g_strcmp0(json_find_string(facts, "firmware"), "uefi") == 0)
-        add(judging, WARNING, NULL,
-            "its UEFI variables are on none of its disks: the copy starts with fresh ones");
+        checks_add(&judging->checks, VERDICT_WARNING, NULL,
+                   "its UEFI variables are on none of its disks: the copy starts with fresh ones");
 }
 
 static void judge_freezing(struct judging *judging)
@@ -263,15 +254,16 @@ static void judge_freezing(struct judging *judging)
     if (g_strcmp0(input->power, "off") == 0)
         return;
     if (!json_find_boolean(agent, "channel"))
-        add(judging, WARNING,
-            "add a channel org.qemu.guest_agent.0, and qemu-guest-agent in the guest",
-            "no guest agent: recovery points are what a power cut would leave");
+        checks_add(&judging->checks, VERDICT_WARNING,
+                   "add a channel org.qemu.guest_agent.0, and qemu-guest-agent in the guest",
+                   "no guest agent: recovery points are what a power cut would leave");
     else if (!json_find_boolean(agent, "connected"))
-        add(judging, WARNING, hint,
+        checks_add(
+            &judging->checks, VERDICT_WARNING, hint,
             "the guest agent is not running: recovery points are what a power cut would leave");
     else if (json_find_string(agent, "problem"))
-        add(judging, WARNING, hint, "the guest agent does not answer: %s",
-            json_find_string(agent, "problem"));
+        checks_add(&judging->checks, VERDICT_WARNING, hint, "the guest agent does not answer: %s",
+                   json_find_string(agent, "problem"));
 }
 
 /* --- where it goes -------------------------------------------------------------------------------
@@ -284,12 +276,14 @@ static void judge_store(struct judging *judging)
         *usage = json_find_object(json_find_object(judging->input->facts, "usage"), "disks");
     guint64 data = 0, capacity = 0;
     if (!store) {
-        add(judging, BLOCKED, "add one: landfall store add", "there is no store");
+        checks_add(&judging->checks, VERDICT_BLOCKED, "add one: landfall store add",
+                   "there is no store");
         return;
     }
     if (store->problem) {
-        add(judging, BLOCKED, "see that its folder is there and can be written", "store %s: %s",
-            store->name, store->problem);
+        checks_add(&judging->checks, VERDICT_BLOCKED,
+                   "see that its folder is there and can be written", "store %s: %s", store->name,
+                   store->problem);
         return;
     }
     for (guint i = 0; next_disk(judging, &i, &disk);) {
@@ -304,16 +298,19 @@ static void judge_store(struct judging *judging)
     g_autofree char *needed_text = g_format_size_full(needed, G_FORMAT_SIZE_IEC_UNITS);
     g_autofree char *most_text = g_format_size_full(capacity, G_FORMAT_SIZE_IEC_UNITS);
     if (!store->has_copy && store->free_bytes < needed)
-        add(judging, BLOCKED, "free space there, or choose another store",
-            "store %s has %s free, and a first copy takes %s", store->name, free_text, needed_text);
+        checks_add(&judging->checks, VERDICT_BLOCKED, "free space there, or choose another store",
+                   "store %s has %s free, and a first copy takes %s", store->name, free_text,
+                   needed_text);
     else if (store->free_bytes < needed)
-        add(judging, WARNING, "free space there, or keep fewer recovery points",
-            "store %s has %s free, a small part of the disks' %s", store->name, free_text,
-            most_text);
+        checks_add(&judging->checks, VERDICT_WARNING,
+                   "free space there, or keep fewer recovery points",
+                   "store %s has %s free, a small part of the disks' %s", store->name, free_text,
+                   most_text);
     else if (!store->has_copy && store->free_bytes < capacity)
-        add(judging, WARNING, "watch it: free space there, or keep fewer recovery points",
-            "store %s has %s free: enough for a first copy of %s, not for full disks (%s)",
-            store->name, free_text, needed_text, most_text);
+        checks_add(&judging->checks, VERDICT_WARNING,
+                   "watch it: free space there, or keep fewer recovery points",
+                   "store %s has %s free: enough for a first copy of %s, not for full disks (%s)",
+                   store->name, free_text, needed_text, most_text);
 }
 
 static gboolean has_mac(JsonObject *facts, const char *mac)
@@ -332,18 +329,20 @@ static void judge_other(struct judging *judging, const struct readiness_other *o
     const struct readiness_input *input = judging->input;
     JsonArray *nics = json_find_array(input->facts, "nics");
     if (g_strcmp0(other->uuid, input->uuid) == 0) {
-        add(judging, WARNING, "make sure that it is a copy that may go", "host %s has it already",
-            other->host);
+        checks_add(&judging->checks, VERDICT_WARNING, "make sure that it is a copy that may go",
+                   "host %s has it already", other->host);
         return;
     }
     if (g_strcmp0(other->name, input->name) == 0)
-        add(judging, WARNING, "rename one of the two before a migration",
-            "host %s has another machine of this name", other->host);
+        checks_add(&judging->checks, VERDICT_WARNING, "rename one of the two before a migration",
+                   "host %s has another machine of this name", other->host);
     for (guint i = 0; i < length(nics); i++) {
         const char *mac = json_find_string(json_array_get_object_element(nics, i), "mac");
         if (has_mac(other->facts, mac))
-            add(judging, WARNING, "give one of the two another address before a migration",
-                "machine %s on host %s has the same MAC address %s", other->name, other->host, mac);
+            checks_add(&judging->checks, VERDICT_WARNING,
+                       "give one of the two another address before a migration",
+                       "machine %s on host %s has the same MAC address %s", other->name,
+                       other->host, mac);
     }
 }
 
@@ -373,17 +372,14 @@ JsonObject *readiness_judge(const struct readiness_input *input)
         {"store", judge_store, "there is room"},
         {"target", judge_target, "no target host has the like"},
     };
-    struct judging judging = {.input = input, .checks = json_array_new()};
+    struct judging judging = {.input = input};
+    checks_init(&judging.checks);
     for (gsize i = 0; i < G_N_ELEMENTS(checks); i++) {
-        judging.check = checks[i].check;
-        judging.found = FALSE;
+        checks_begin(&judging.checks, checks[i].check);
         checks[i].judge(&judging);
-        if (!judging.found)
-            add(&judging, OK, NULL, "%s", checks[i].fine);
+        checks_end(&judging.checks, checks[i].fine);
     }
-    JsonObject *result = json_object_new();
-    json_object_set_boolean_member(result, "ready", judging.worst != BLOCKED);
-    json_object_set_string_member(result, "verdict", verdict_names[judging.worst]);
-    json_object_set_array_member(result, "checks", judging.checks);
+    JsonObject *result = checks_to_json(&judging.checks);
+    checks_clear(&judging.checks);
     return result;
 }
