@@ -5,7 +5,6 @@
 #include "base/json.h"
 #include "snapshot/libvirt.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* --- telling -------------------------------------------------------------------------------------
@@ -289,7 +288,8 @@ struct translation *translate_for(virConnectPtr connection, const char *domain_x
                                   const struct translate_settings *settings, GError **error)
 {
     struct translate_choice choice = {NULL};
-    char *capabilities = virConnectGetCapabilities(connection), *offered = NULL;
+    g_autofree char *capabilities = virConnectGetCapabilities(connection);
+    g_autofree char *offered = NULL;
     struct translation *translation = NULL;
     if (!capabilities)
         snapshot_libvirt_error_set(error, LANDFALL_ERROR_SOURCE, NULL,
@@ -306,7 +306,5 @@ struct translation *translate_for(virConnectPtr connection, const char *domain_x
             translation = translate_run(domain_xml, &choice, offered, settings, error);
     }
     translate_choice_clear(&choice);
-    free(capabilities);
-    free(offered);
     return translation;
 }
