@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* failover.json: format, version and checksum as of all sealed JSON; "token", "who", "since". */
+/* failover/lease.json, in a folder that recovery leaves alone: format, version and checksum as of
+ * all sealed JSON; "token", "who", "since". */
 
 #include "replicator/store-lease.h"
 #include "base/error.h"
@@ -8,8 +9,9 @@
 #include "replicator/sealed-json.h"
 #include "replicator/store-file.h"
 
-#define NAME "failover.json"
-#define GUARD_NAME "failover.lock"
+#define FOLDER "failover"
+#define NAME "lease.json"
+#define GUARD_NAME "lock"
 #define LOCK_WAIT_MS 10000u
 
 static const struct sealed_kind kind = {
@@ -21,7 +23,15 @@ static const struct sealed_kind kind = {
 
 static char *path_of(const struct store *store, const char *key, const char *name)
 {
-    return g_build_filename(store->path, key, name, NULL);
+    return g_build_filename(store->path, key, FOLDER, name, NULL);
+}
+
+/* The lock on the lease's file, whose folder is made where it is missing. */
+static struct store_lock *guard(const struct store *store, const char *key, GError **error)
+{
+    g_autofree char *folder = g_build_filename(store->path, key, FOLDER, NULL);
+    g_autofree char *path = path_of(store, key, GUARD_NAME);
+    return store_folder_create(folder, error) ? store_lock_take(path, LOCK_WAIT_MS, error) : NULL;
 }
 
 /* *ret_holder is owned by the caller, NULL: nobody has it. */
@@ -86,8 +96,7 @@ gboolean store_lease_take(const struct store *store, const char *key,
                           const struct store_lease *lease, GError **error)
 {
     g_autofree char *path = path_of(store, key, NAME);
-    g_autofree char *lock_path = path_of(store, key, GUARD_NAME);
-    struct store_lock *lock = store_lock_take(lock_path, LOCK_WAIT_MS, error);
+    struct store_lock *lock = guard(store, key, error);
     gboolean ok = lock && store_lease_check(store, key, lease->token, error) &&
                   write_lease(path, lease, error);
     store_lock_free(lock);
@@ -98,8 +107,7 @@ gboolean store_lease_release(const struct store *store, const char *key, const c
                              GError **error)
 {
     g_autofree char *path = path_of(store, key, NAME);
-    g_autofree char *lock_path = path_of(store, key, GUARD_NAME);
-    struct store_lock *lock = store_lock_take(lock_path, LOCK_WAIT_MS, error);
+    struct store_lock *lock = guard(store, key, error);
     if (!lock)
         return FALSE;
     gboolean ours = store_lease_check(store, key, token, NULL);

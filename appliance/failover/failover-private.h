@@ -117,9 +117,6 @@ void passes_heard(struct failovers *failovers, JsonObject *job);
 /* The line for a step's process; owned by the caller. */
 char *operation_work(const struct operation *operation, const char *step, GError **error);
 
-/* What landfall forget is called with; owned by the caller. */
-GPtrArray *operation_forget_words(const struct operation *operation, GError **error);
-
 /* By what cycles of the machine are known to be ours while it moves; owned by the caller. */
 char *operation_lease(const struct operation *operation);
 

@@ -272,24 +272,12 @@ static gboolean start_child(struct operation *operation, GError **error)
 {
     const char *const words[] = {"failover-step", operation->step->name, NULL};
     const struct job_child_listener listener = {operation, on_event, on_child_ended};
-    g_autoptr(GPtrArray) forget = NULL;
-    if (operation->step->runner == RUN_FORGET) {
-        forget = operation_forget_words(operation, error);
-        if (!forget)
-            return FALSE;
-    }
-    operation->child =
-        job_child_start(forget ? (const char *const *)forget->pdata : words, &listener, error);
+    operation->child = job_child_start(words, &listener, error);
     if (!operation->child)
         return FALSE;
     operation->job->child_pid = job_child_pid(operation->child);
     operation->job->child_start = (gint64)job_child_start_time(operation->child);
     return TRUE;
-}
-
-static gboolean has_child(const struct operation *operation)
-{
-    return operation->step->runner == RUN_STEP || operation->step->runner == RUN_FORGET;
 }
 
 /* --- the beginning of a step ---------------------------------------------------------------------
@@ -343,12 +331,10 @@ static char *prepare(struct operation *operation, GError **error)
         landfall_error_set(error, LANDFALL_ERROR_CANCELLED, NULL, CANCELLED);
         return NULL;
     }
-    if (operation->step->runner == RUN_STEP)
-        work = operation_work(operation, operation->step->name, error);
-    if ((operation->step->runner == RUN_STEP && !work) ||
-        (has_child(operation) && !start_child(operation, error)))
+    if (operation->step->runner != RUN_STEP)
         return NULL;
-    return g_steal_pointer(&work);
+    work = operation_work(operation, operation->step->name, error);
+    return work && start_child(operation, error) ? g_steal_pointer(&work) : NULL;
 }
 
 static gboolean on_begin(gpointer data)
@@ -369,10 +355,10 @@ static gboolean on_begin(gpointer data)
     operation_publish(operation);
     if (failure)
         operation_step_ended(operation, NULL, failure);
-    else if (!has_child(operation))
-        operation_passes(operation);
     else if (work)
         job_child_tell(operation->child, work);
+    else
+        operation_passes(operation);
     return G_SOURCE_REMOVE;
 }
 

@@ -61,7 +61,7 @@ static const struct sequence_step back_steps[] = {
 };
 
 static const struct sequence_step complete_steps[] = {
-    {"clean-source", .runner = RUN_FORGET},
+    {"clean-source"},
     {"hand-over"},
     {"unserve", .undoes = "serve"},
     {"remove-network", .undoes = "test-network"},

@@ -10,7 +10,6 @@ enum sequence_runner {
     RUN_STEP,   /* landfall failover-step */
     RUN_PASSES, /* cycles, until the last one is short enough */
     RUN_FINAL,  /* the last cycle, of the machine that is off */
-    RUN_FORGET, /* landfall forget: what is ours on the source's host goes */
 };
 
 struct sequence_step {

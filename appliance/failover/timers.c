@@ -243,8 +243,10 @@ void failovers_look(struct failovers *failovers)
     failovers->looking = TRUE;
     g_autoptr(GPtrArray) open = state_failover_list(failovers->state, &filter, &error);
     gint64 next_us = rehearsals_look(failovers, now_us);
-    while (open && open->len > 0)
-        next_us = MIN(next_us, look_at(failovers, g_ptr_array_steal_index(open, 0), now_us));
+    while (open && open->len > 0) {
+        gint64 due_us = look_at(failovers, g_ptr_array_steal_index(open, 0), now_us);
+        next_us = MIN(next_us, due_us);
+    }
     failovers->looking = FALSE;
     g_clear_handle_id(&failovers->timer, g_source_remove);
     gint64 sleep_us = CLAMP(next_us - state_now_us(), 0, SLEEP_MAX_US);

@@ -261,32 +261,3 @@ char *operation_work(const struct operation *operation, const char *step, GError
     state_replication_free(replication);
     return ok ? json_object_to_text(work, FALSE) : NULL;
 }
-
-static void add_option(GPtrArray *words, const char *option, const char *value)
-{
-    g_ptr_array_add(words, g_strdup(option));
-    g_ptr_array_add(words, g_strdup(value));
-}
-
-GPtrArray *operation_forget_words(const struct operation *operation, GError **error)
-{
-    g_autoptr(JsonObject) work = json_object_new();
-    g_autoptr(GPtrArray) words = g_ptr_array_new_with_free_func(g_free);
-    g_autofree char *store_path = NULL;
-    struct state_replication *replication = NULL;
-    if (!add_machine(operation, work, error) ||
-        !add_store(operation, work, &replication, &store_path, error))
-        return NULL;
-    state_replication_free(replication);
-    JsonObject *source = json_object_get_object_member(work, "source");
-    JsonObject *machine = json_object_get_object_member(work, "machine");
-    g_ptr_array_add(words, g_strdup("forget"));
-    g_ptr_array_add(words, g_strdup("--json"));
-    add_option(words, "--host", json_object_get_string_member(source, "uri"));
-    add_option(words, "--machine", json_object_get_string_member(machine, "uuid"));
-    add_option(words, "--store", store_path);
-    if (option_boolean(operation->failover, "abandon", FALSE))
-        g_ptr_array_add(words, g_strdup("--abandon"));
-    g_ptr_array_add(words, NULL);
-    return g_steal_pointer(&words);
-}

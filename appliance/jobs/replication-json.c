@@ -8,8 +8,15 @@
 
 const char *replication_state_word(const struct state_replication *replication)
 {
-    return replication->paused && strcmp(replication->state, "stopping") != 0 ? "paused"
-                                                                              : replication->state;
+    gboolean rests = replication->paused && strcmp(replication->state, "stopping") != 0 &&
+                     !replication_is_moving(replication);
+    return rests ? "paused" : replication->state;
+}
+
+gboolean replication_is_moving(const struct state_replication *replication)
+{
+    static const char *const words[] = {"migrating", "migrated", "rolling-back", NULL};
+    return g_strv_contains(words, replication->state);
 }
 
 static void set_array(JsonObject *object, const char *name, JsonArray *array)
@@ -31,7 +38,8 @@ JsonObject *replication_to_json(const struct state_replication *replication)
     json_set_optional_string(object, "consistency", replication->consistency);
     set_array(object, "blackout", replication->blackout);
     job_set_time(object, "created_at", replication->created_us);
-    job_set_time(object, "next_due_at", replication->next_due_us);
+    if (!replication_is_moving(replication))
+        job_set_time(object, "next_due_at", replication->next_due_us);
     job_set_time(object, "last_started_at", replication->last_started_us);
     if (replication->ever_committed) {
         json_object_set_int_member(object, "last_point", replication->last_point);

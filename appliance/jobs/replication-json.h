@@ -10,3 +10,6 @@ JsonObject *replication_to_json(const struct state_replication *replication);
 
 /* The state of a machine as people know it: "replicating", "paused", "error", … */
 const char *replication_state_word(const struct state_replication *replication);
+
+/* Its machine moves, has moved or comes back. */
+gboolean replication_is_moving(const struct state_replication *replication);

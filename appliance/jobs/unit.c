@@ -3,6 +3,7 @@
 /* A replicated machine: when its next cycle is due, and what the end of one means for it. */
 
 #include "appliance/jobs/job-json.h"
+#include "appliance/jobs/replication-json.h"
 #include "appliance/jobs/scheduler-private.h"
 #include "appliance/state/machines.h"
 #include "appliance/state/stores.h"
@@ -95,8 +96,7 @@ gint64 scheduler_lag_us(const struct state_replication *replication, gint64 now_
 
 gboolean unit_is_moving(const struct unit *unit)
 {
-    static const char *const words[] = {"migrating", "migrated", "rolling-back", NULL};
-    return g_strv_contains(words, unit->replication->state);
+    return replication_is_moving(unit->replication);
 }
 
 /* What is going on with it is not the cycles' to say. */

@@ -9,8 +9,6 @@
 #include "appliance/steps/steps.h"
 #include "base/json.h"
 
-#include <string.h>
-
 #define DEADLINE_S 60
 #define LOOK_MS 200
 
@@ -49,7 +47,7 @@ static gboolean destroy(const struct step_host *host, virDomainPtr domain, GErro
 static const char *stop(const struct step_run *run, const struct step_host *host,
                         virDomainPtr domain, GError **error)
 {
-    guint64 deadline_s = strcmp(run->work->kind, "test") == 0 ? 0 : DEADLINE_S;
+    guint64 deadline_s = g_str_has_prefix(run->work->kind, "test") ? 0 : DEADLINE_S;
     g_autoptr(GError) cancelled = NULL;
     if (!step_work_option_uint(run->work, "deadline_s", deadline_s, &deadline_s, error))
         return NULL;
