@@ -82,6 +82,22 @@ static char *which_of(JsonArray *items)
     return g_strdup(text->str);
 }
 
+/* A machine that was moved, or is tested, has its like on another host, which is not replicated: the
+ * one that is, if there is one alone, is meant. */
+static JsonObject *only_replicated(JsonArray *items)
+{
+    JsonObject *found = NULL;
+    for (guint i = 0; i < json_array_get_length(items); i++) {
+        JsonObject *machine = json_array_get_object_element(items, i);
+        if (g_strcmp0(listing_string(machine, "state"), "discovered") == 0)
+            continue;
+        if (found)
+            return NULL;
+        found = machine;
+    }
+    return found;
+}
+
 char *daemon_machine(struct daemon *daemon, const char *name, JsonObject **ret_machine,
                      GError **error)
 {
@@ -96,14 +112,16 @@ char *daemon_machine(struct daemon *daemon, const char *name, JsonObject **ret_m
                            "there is no machine '%s'", name);
         return NULL;
     }
-    if (json_array_get_length(items) > 1) {
+    if (json_array_get_length(items) == 1 &&
+        !json_element_object(items, 0, "items", LANDFALL_ERROR_SOURCE, &machine, error))
+        return NULL;
+    machine = machine ? machine : only_replicated(items);
+    if (!machine) {
         g_autofree char *hint = which_of(items);
         landfall_error_set(error, LANDFALL_ERROR_CONFIG, hint, "'%s' may be any of %u machines",
                            name, json_array_get_length(items));
         return NULL;
     }
-    if (!json_element_object(items, 0, "items", LANDFALL_ERROR_SOURCE, &machine, error))
-        return NULL;
     if (ret_machine)
         *ret_machine = json_object_ref(machine);
     return g_strdup_printf("%" G_GINT64_FORMAT, listing_int(machine, "id"));
