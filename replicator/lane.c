@@ -10,10 +10,12 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define POLL_MS 100 /* how long a cancel may go unseen */
 #define DRAIN_MS 500
-#define WRITE_BATCH 6u
+#define WRITE_BATCH 4u
+#define LARGE_PAGE_BYTES (2u << 20)
 
 struct lane {
     struct lane_job *job;
@@ -233,15 +235,14 @@ static gboolean is_busy(const struct lane *lane, gboolean over)
     return reads + lane->compare.writes_in_flight > 0;
 }
 
-/* The blocks that a scan finds changed are many small writes: handed to the kernel several at a
- * time they cost it one pass through the block layer. Those of a first copy are as large as its
- * reads. No write waits for want of another: without reads in flight all go. */
+/* Writes are handed to the kernel several at a time: they cost it one pass through the block layer.
+ * No write waits for want of another: without reads in flight all go. */
 static gboolean submit(struct lane *lane, gboolean over, GError **error)
 {
     const struct lane_job *job = lane->job;
     if (lane->check)
         return TRUE;
-    if (!over && !job->in_place && lane->compare.writes_queued < WRITE_BATCH &&
+    if (!over && lane->compare.writes_queued < WRITE_BATCH &&
         nbd_reader_open_reads(lane->reader) > 0)
         return TRUE;
     lane->compare.writes_queued = 0;
@@ -276,6 +277,17 @@ static gboolean lane_loop(struct lane *lane, GError **error)
 /* --- life of a lane ------------------------------------------------------------------------------
  */
 
+/* In large pages where there are some: a buffer of 256 KiB is one piece of memory then, and not 64
+ * that the socket, the block layer and the disk's driver handle one by one. */
+static guint8 *pool_new(gsize length_bytes)
+{
+    gboolean large = length_bytes >= LARGE_PAGE_BYTES;
+    guint8 *pool = g_aligned_alloc(1, length_bytes, large ? LARGE_PAGE_BYTES : REPLICA_ALIGNMENT);
+    if (large && madvise(pool, length_bytes, MADV_HUGEPAGE) < 0)
+        g_debug("no large pages: %s", g_strerror(errno)); /* small ones will do */
+    return pool;
+}
+
 static gboolean lane_open(struct lane *lane, struct nbd_handle *connection, GError **error)
 {
     struct lane_job *job = lane->job;
@@ -283,7 +295,7 @@ static gboolean lane_open(struct lane *lane, struct nbd_handle *connection, GErr
     guint depth = (guint)CLAMP(extent_list_request_count(job->extents), 1, LANE_DEPTH_MAX);
     lane->reader =
         nbd_reader_new(job->source, connection, job->disk_bytes, job->reconnect_seconds, &owner);
-    lane->pool = g_aligned_alloc(depth, REQUEST_BYTES, REPLICA_ALIGNMENT);
+    lane->pool = pool_new((gsize)depth * REQUEST_BYTES);
     lane->slots = g_new0(struct lane_slot, depth);
     for (guint i = 0; i < depth; i++) {
         lane->slots[i].read.buffer = lane->pool + (gsize)i * REQUEST_BYTES;
