@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #define PIECE_BYTES 4096u
+#define ROOM_FIRST_BYTES (1ull << 20)
+#define ROOM_MOST_BYTES (32ull << 20)
 
 struct layer_writer {
     char *path;            /* set once */
@@ -17,6 +19,9 @@ struct layer_writer {
     char *backing_name;    /* set once */
     char *backing_format;  /* set once */
     guint64 cluster_count; /* atomic: clusters taken so far, the header's included */
+    GMutex lock;
+    guint64 room_bytes; /* atomic, grows under lock: what the file has room for; G_MAXUINT64: it
+                           gets room as it is written */
 };
 
 struct layer_writer *layer_writer_new(int fd, const char *path, guint64 disk_bytes,
@@ -29,6 +34,8 @@ struct layer_writer *layer_writer_new(int fd, const char *path, guint64 disk_byt
     writer->backing_name = g_strdup(backing_name);
     writer->backing_format = g_strdup(backing_format);
     writer->cluster_count = 1;
+    writer->room_bytes = G_MAXUINT64;
+    g_mutex_init(&writer->lock);
     return writer;
 }
 
@@ -37,7 +44,12 @@ struct layer_writer *layer_writer_create(const char *path, guint64 disk_bytes,
                                          GError **error)
 {
     int fd = store_file_open(path, O_RDWR | O_CREAT | O_TRUNC, error);
-    return fd < 0 ? NULL : layer_writer_new(fd, path, disk_bytes, backing_name, backing_format);
+    if (fd < 0)
+        return NULL;
+    struct layer_writer *writer =
+        layer_writer_new(fd, path, disk_bytes, backing_name, backing_format);
+    writer->room_bytes = 0;
+    return writer;
 }
 
 void layer_writer_free(struct layer_writer *writer)
@@ -45,22 +57,48 @@ void layer_writer_free(struct layer_writer *writer)
     if (!writer)
         return;
     close(writer->fd);
+    g_mutex_clear(&writer->lock);
     g_free(writer->path);
     g_free(writer->backing_name);
     g_free(writer->backing_format);
     g_free(writer);
 }
 
-guint64 layer_writer_allocate(struct layer_writer *writer, guint count)
+static guint64 take_clusters(struct layer_writer *writer, guint count)
 {
     guint64 first = __atomic_fetch_add(&writer->cluster_count, count, __ATOMIC_RELAXED);
     return first * LAYER_CLUSTER_BYTES;
 }
 
+/* Direct writes into room that the file has run side by side; one that makes it longer has the file
+ * alone, and waits for that in a thread of the kernel's. So room is made for many at a time. Where
+ * it cannot be had the writes will tell. */
+static void make_room(struct layer_writer *writer, guint64 end_bytes)
+{
+    g_mutex_lock(&writer->lock);
+    guint64 have = writer->room_bytes;
+    if (end_bytes > have) {
+        guint64 want = end_bytes + CLAMP(have, ROOM_FIRST_BYTES, ROOM_MOST_BYTES);
+        if (!store_file_reserve(writer->fd, have, want))
+            want = G_MAXUINT64;
+        __atomic_store_n(&writer->room_bytes, want, __ATOMIC_RELAXED);
+    }
+    g_mutex_unlock(&writer->lock);
+}
+
+guint64 layer_writer_allocate(struct layer_writer *writer, guint count)
+{
+    guint64 offset = take_clusters(writer, count);
+    guint64 end = offset + (guint64)count * LAYER_CLUSTER_BYTES;
+    if (end > __atomic_load_n(&writer->room_bytes, __ATOMIC_RELAXED))
+        make_room(writer, end);
+    return offset;
+}
+
 static gboolean write_cluster(struct layer_writer *writer, const void *data, guint64 *ret_offset,
                               GError **error)
 {
-    guint64 offset = layer_writer_allocate(writer, 1);
+    guint64 offset = take_clusters(writer, 1);
     if (!store_file_write(writer->fd, writer->path, data, LAYER_CLUSTER_BYTES, offset, error))
         return FALSE;
     *ret_offset = offset;
@@ -73,7 +111,7 @@ static gboolean write_cluster(struct layer_writer *writer, const void *data, gui
 static gboolean write_sparse_cluster(struct layer_writer *writer, const guint8 *data,
                                      guint64 *ret_offset, GError **error)
 {
-    guint64 offset = layer_writer_allocate(writer, 1);
+    guint64 offset = take_clusters(writer, 1);
     for (gsize at = 0; at < LAYER_CLUSTER_BYTES; at += PIECE_BYTES)
         if (!bytes_are_zero(data + at, PIECE_BYTES) &&
             !store_file_write(writer->fd, writer->path, data + at, PIECE_BYTES, offset + at, error))
@@ -120,7 +158,7 @@ static gboolean write_table(struct layer_writer *writer, const void *data, guint
                             guint64 *ret_offset, GError **error)
 {
     guint64 clusters = clusters_of(bytes);
-    guint64 offset = layer_writer_allocate(writer, (guint)clusters);
+    guint64 offset = take_clusters(writer, (guint)clusters);
     if (!store_file_write(writer->fd, writer->path, data, bytes, offset, error))
         return FALSE;
     *ret_offset = offset;
@@ -181,13 +219,17 @@ gboolean layer_writer_finish(struct layer_writer *writer, const GArray *changes,
     header.l1_entries = (guint32)((blocks + LAYER_TABLE_ENTRIES - 1) / LAYER_TABLE_ENTRIES);
     guint64 l1_bytes = clusters_of(header.l1_entries * sizeof(guint64)) * LAYER_CLUSTER_BYTES;
     g_autofree guint64 *l1 = g_malloc0(l1_bytes);
-    if (!write_l2_tables(writer, changes, l1, error) ||
+    /* Room that is left over goes back; the tables leave holes. */
+    if (!store_file_truncate(writer->fd, writer->path, writer->cluster_count * LAYER_CLUSTER_BYTES,
+                             error) ||
+        !write_l2_tables(writer, changes, l1, error) ||
         !write_table(writer, l1, l1_bytes, &header.l1_offset, error) ||
         !write_refcounts(writer, &header, error))
         return FALSE;
     guint64 file_bytes = writer->cluster_count * LAYER_CLUSTER_BYTES;
     /* One sync for all: nothing looks into the file before a manifest names it. */
-    if (!write_header(writer, &header, error) || !store_file_sync(writer->fd, writer->path, error))
+    if (!write_header(writer, &header, error) ||
+        !store_file_sync_size(writer->fd, writer->path, error))
         return FALSE;
     *ret_file_bytes = file_bytes;
     return TRUE;

@@ -88,6 +88,11 @@ gboolean store_file_size(int fd, const char *name, guint64 *ret_bytes, GError **
     return TRUE;
 }
 
+gboolean store_file_reserve(int fd, guint64 from_bytes, guint64 to_bytes)
+{
+    return fallocate(fd, 0, (off_t)from_bytes, (off_t)(to_bytes - from_bytes)) == 0;
+}
+
 gboolean store_file_punch(int fd, const char *name, guint64 offset_bytes, guint64 length_bytes,
                           GError **error)
 {

@@ -19,6 +19,10 @@ gboolean store_file_write(int fd, const char *name, const void *data, gsize leng
 gboolean store_file_truncate(int fd, const char *name, guint64 length_bytes, GError **error);
 gboolean store_file_size(int fd, const char *name, guint64 *ret_bytes, GError **error);
 
+/* Gives the file room for a range behind its end, which reads as zeros until it is written: it
+ * grows. FALSE where that cannot be had; it may have grown all the same. */
+gboolean store_file_reserve(int fd, guint64 from_bytes, guint64 to_bytes);
+
 /* Makes a range read as zeros and gives its space back where the file system can. */
 gboolean store_file_punch(int fd, const char *name, guint64 offset_bytes, guint64 length_bytes,
                           GError **error);

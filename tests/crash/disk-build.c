@@ -41,21 +41,24 @@ static guint kept_of(const struct build *build, guint64 what, guint64 which, gui
     return (guint)(chance(build, what, which, n) % (n + 1));
 }
 
-/* What the syncs among the first count operations made last. */
+/* What the syncs among the first count operations made last. Of sizes that nobody synced the kernel
+ * may have kept any, and fdatasync need not make a larger one smaller. */
 static void find_durable(struct build *build)
 {
     const struct disk_log *log = build->log;
     g_autofree guint64 *size_now = g_new0(guint64, log->nodes->len);
-    g_autofree guint64 *size_durable = g_new0(guint64, log->nodes->len);
+    g_autofree guint64 *size_most = g_new0(guint64, log->nodes->len);
     for (guint i = 0; i < log->nodes->len; i++)
-        size_now[i] = size_durable[i] = node_at(log, (int)i)->start_bytes;
+        size_now[i] = size_most[i] = node_at(log, (int)i)->start_bytes;
     for (guint i = 0; i < build->count; i++) {
         const struct op *op = op_at(log, i);
-        if (op->changes_size)
+        if (op->changes_size) {
             size_now[op->node] = op->size_after;
+            size_most[op->node] = MAX(size_most[op->node], op->size_after);
+        }
         if (op->kind != OP_SYNC && op->kind != OP_SYNC_DATA)
             continue;
-        gboolean size = op->kind == OP_SYNC || size_now[op->node] >= size_durable[op->node];
+        gboolean size = op->kind == OP_SYNC || size_now[op->node] >= size_most[op->node];
         for (guint k = 0; k < i; k++) {
             if (op_at(log, k)->node != op->node)
                 continue;
@@ -63,7 +66,7 @@ static void find_durable(struct build *build)
             build->size_durable[k] |= size;
         }
         if (size)
-            size_durable[op->node] = size_now[op->node];
+            size_most[op->node] = size_now[op->node];
     }
 }
 

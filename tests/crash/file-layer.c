@@ -178,9 +178,12 @@ int __wrap_fallocate64(int fd, int mode, off64_t offset, off64_t length)
     g_mutex_lock(&lock);
     int node = node_of(fd);
     int result = node >= 0 && fails() ? -1 : __real_fallocate64(fd, mode, offset, length);
-    g_assert_true(node < 0 || mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE));
-    if (node >= 0 && result == 0)
+    if (node >= 0 && result == 0 && mode == 0) { /* room behind the end of the file */
+        disk_log_resize(record, node, (guint64)(offset + length));
+    } else if (node >= 0 && result == 0) {
+        g_assert_cmpint(mode, ==, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
         disk_log_zero(record, node, (guint64)offset, (guint64)length);
+    }
     g_mutex_unlock(&lock);
     return result;
 }
