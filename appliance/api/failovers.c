@@ -5,17 +5,12 @@
 
 #include "appliance/api/answer.h"
 #include "appliance/api/api-private.h"
+#include "appliance/api/failover-options.h"
 #include "appliance/api/request.h"
 #include "appliance/failover/failover.h"
 #include "base/error.h"
 
 #define OPERATIONS_LIMIT 50
-
-#define TEST_OPTIONS                                                                               \
-    "target recovery_point network name_suffix memory_mib wait_s probes cleanup_after_s"
-#define MIGRATE_OPTIONS                                                                            \
-    "target shutdown network_live shutdown_deadline_s on_deadline final_pass_s max_passes verify " \
-    "on_failure probes at commit_after_s rollback_unless require_test_days"
 
 /* --- verbs --------------------------------------------------------------------------------------
  */
@@ -25,6 +20,7 @@ static gboolean do_verb(struct request *request, FAILOVER_VERB((*verb)),
 {
     gint64 machine;
     return request_machine(request, &machine, error) &&
+           failover_options_check(request_body(request), error) &&
            verb(request_api(request)->failovers, request_who(request), machine,
                 request_body(request), ret_ids, error);
 }
@@ -172,15 +168,20 @@ static JsonObject *get_screenshot(struct request *request, GError **error)
 }
 
 const struct route routes_failovers[] = {
-    {"POST", "/api/v1/machines/{id}/test-migrate", ROLE_OPERATOR, NULL, TEST_OPTIONS, test},
-    {"POST", "/api/v1/machines/{id}/test-cleanup", ROLE_OPERATOR, NULL, "test", clean_up},
+    {"POST", "/api/v1/machines/{id}/test-migrate", ROLE_OPERATOR, NULL, FAILOVER_TEST_OPTIONS,
+     test},
+    {"POST", "/api/v1/machines/{id}/test-cleanup", ROLE_OPERATOR, NULL, FAILOVER_CLEANUP_OPTIONS,
+     clean_up},
     {"GET", "/api/v1/machines/{id}/tests", ROLE_VIEWER, "limit before", NULL, list_tests},
-    {"POST", "/api/v1/machines/{id}/migrate", ROLE_OPERATOR, NULL, MIGRATE_OPTIONS, migrate},
-    {"POST", "/api/v1/machines/{id}/migrate/plan", ROLE_OPERATOR, NULL, MIGRATE_OPTIONS, plan},
+    {"POST", "/api/v1/machines/{id}/migrate", ROLE_OPERATOR, NULL, FAILOVER_MIGRATE_OPTIONS,
+     migrate},
+    {"POST", "/api/v1/machines/{id}/migrate/plan", ROLE_OPERATOR, NULL, FAILOVER_MIGRATE_OPTIONS,
+     plan},
     {"POST", "/api/v1/machines/{id}/confirm", ROLE_OPERATOR, NULL, NULL, confirm},
-    {"POST", "/api/v1/machines/{id}/rollback", ROLE_OPERATOR, NULL, "keep_disks deadline_s",
+    {"POST", "/api/v1/machines/{id}/rollback", ROLE_OPERATOR, NULL, FAILOVER_ROLLBACK_OPTIONS,
      roll_back},
-    {"POST", "/api/v1/machines/{id}/complete", ROLE_OPERATOR, NULL, "disks", complete},
+    {"POST", "/api/v1/machines/{id}/complete", ROLE_OPERATOR, NULL, FAILOVER_COMPLETE_OPTIONS,
+     complete},
     {"POST", "/api/v1/machines/{id}/reverse", ROLE_OPERATOR, NULL, NULL, reverse},
     {"GET", "/api/v1/operations", ROLE_VIEWER, "machine kind open limit before", NULL,
      list_operations},

@@ -3,6 +3,7 @@
 /* /machines/{id}/rehearsal: tests of a machine that begin by themselves. */
 
 #include "appliance/api/api-private.h"
+#include "appliance/api/failover-options.h"
 #include "appliance/api/request.h"
 #include "appliance/failover/failover.h"
 
@@ -18,6 +19,7 @@ static JsonObject *set_rehearsal(struct request *request, GError **error)
 {
     gint64 machine;
     if (!request_machine(request, &machine, error) ||
+        !failover_options_check(request_body(request), error) ||
         !failover_rehearse(request_api(request)->failovers, request_who(request), machine,
                            request_body(request), error))
         return NULL;
@@ -35,8 +37,8 @@ static JsonObject *remove_rehearsal(struct request *request, GError **error)
 
 const struct route routes_rehearsals[] = {
     {"GET", "/api/v1/machines/{id}/rehearsal", ROLE_VIEWER, NULL, NULL, get_rehearsal},
-    {"PUT", "/api/v1/machines/{id}/rehearsal", ROLE_OPERATOR, NULL,
-     "interval_days weekday time options", set_rehearsal},
+    {"PUT", "/api/v1/machines/{id}/rehearsal", ROLE_OPERATOR, NULL, FAILOVER_REHEARSAL_OPTIONS,
+     set_rehearsal},
     {"DELETE", "/api/v1/machines/{id}/rehearsal", ROLE_OPERATOR, NULL, NULL, remove_rehearsal},
     {NULL},
 };

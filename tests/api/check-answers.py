@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Holds recorded answers against openapi.json: check-answers.py OPENAPI FOLDER [--all].
+"""Holds recorded answers against openapi.json: check-answers.py OPENAPI FOLDER [PATHS].
 
 FOLDER has N.line ("METHOD PATH STATUS"), N.headers and N.body. An answer fits when its status is one
 that the operation names, or an error; when its type is the one named; and when its body validates
-against the schema, in which nothing may be that is not named. --all: each operation has answered as it
-is meant to at least once."""
+against the schema, in which nothing may be that is not named. Each operation whose path the regular
+expression PATHS finds has answered as it is meant to at least once."""
 
 import json
 import pathlib
@@ -63,10 +63,10 @@ class Checker:
         elif kind[1] == "application/json" and method != "HEAD":
             self.validate(where, content[kind[1]]["schema"], body)
 
-    def check_all_used(self, but):
+    def check_used(self, paths):
         for path, operations in self.openapi["paths"].items():
             for method in operations:
-                if (path, method.upper()) not in self.used and not re.search(but, path):
+                if (path, method.upper()) not in self.used and re.search(paths, path):
                     self.findings.append(f"{method.upper()} {path}: has never answered as named")
 
 
@@ -81,8 +81,8 @@ def main():
         count += 1
         checker.check(method, path, status, line.with_suffix(".headers").read_text(),
                       line.with_suffix(".body").read_text(errors="replace"))
-    if "--all" in sys.argv:
-        checker.check_all_used(sys.argv[sys.argv.index("--but") + 1] if "--but" in sys.argv else "^$")
+    if len(sys.argv) > 3:
+        checker.check_used(sys.argv[3])
     print(f"{count} answers")
     print("\n".join(sorted(set(checker.findings))))
     return 1 if checker.findings or not count else 0
