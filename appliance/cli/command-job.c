@@ -123,7 +123,7 @@ int command_job_list(int argc, char **argv)
 
 static char *job_path(struct daemon *daemon, const char *after, GError **error)
 {
-    if (!daemon_check_number(daemon->arguments[0], "job", error))
+    if (!daemon_check_number(daemon->arguments[0], "a job", error))
         return NULL;
     return daemon_path("/jobs/", daemon->arguments[0], after);
 }
@@ -148,7 +148,7 @@ int command_job_show(int argc, char **argv)
 
 static gboolean follow(struct daemon *daemon, GError **error)
 {
-    return daemon_check_number(daemon->arguments[0], "job", error) &&
+    return daemon_check_number(daemon->arguments[0], "a job", error) &&
            follow_job(daemon, daemon->arguments[0], error);
 }
 

@@ -95,6 +95,17 @@ static const struct listing_column check_columns[] = {
     {NULL},
 };
 
+static const struct listing_column operation_columns[] = {
+    {"operation", "id", listing_cell_text, TRUE},
+    {"kind", "kind", listing_cell_text, FALSE},
+    {"state", "state", listing_cell_text, FALSE},
+    {"step", "step", listing_cell_text, FALSE},
+    {"target", "target", listing_cell_text, FALSE},
+    {"started", "started_at", listing_cell_time, FALSE},
+    {"next", "next", listing_cell_text, FALSE},
+    {NULL},
+};
+
 struct machine_options {
     char *host;
 };
@@ -125,6 +136,21 @@ int command_machine_list(int argc, char **argv)
     return status;
 }
 
+/* Tests that stand and moves that are not over, if there are any. */
+static gboolean print_operations(struct daemon *daemon, const char *id, GError **error)
+{
+    JsonArray *items = NULL;
+    g_autofree char *path = daemon_path("/operations?open=true&machine=", id, "");
+    g_autoptr(JsonObject) answer = client_call(daemon->client, "GET", path, NULL, error);
+    if (!answer || !json_member_array(answer, "items", LANDFALL_ERROR_SOURCE, &items, error))
+        return FALSE;
+    if (json_array_get_length(items) > 0) {
+        printf("\n");
+        listing_print(items, operation_columns);
+    }
+    return TRUE;
+}
+
 static gboolean show(struct daemon *daemon, GError **error)
 {
     g_autofree char *id = daemon_machine(daemon, daemon->arguments[0], NULL, error);
@@ -139,7 +165,7 @@ static gboolean show(struct daemon *daemon, GError **error)
         printf("\n");
         listing_print(json_node_get_array(disks), disk_columns);
     }
-    return TRUE;
+    return print_operations(daemon, id, error);
 }
 
 int command_machine_show(int argc, char **argv)

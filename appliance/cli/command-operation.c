@@ -90,7 +90,7 @@ static gboolean show_operation(struct daemon *daemon, const char *id, GError **e
 
 static gboolean show(struct daemon *daemon, GError **error)
 {
-    return daemon_check_number(daemon->arguments[0], "operation", error) &&
+    return daemon_check_number(daemon->arguments[0], "an operation", error) &&
            show_operation(daemon, daemon->arguments[0], error);
 }
 

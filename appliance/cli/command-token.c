@@ -84,7 +84,7 @@ int command_token_add(int argc, char **argv)
 
 static gboolean remove_token(struct daemon *daemon, GError **error)
 {
-    if (!daemon_check_number(daemon->arguments[0], "token", error))
+    if (!daemon_check_number(daemon->arguments[0], "a token", error))
         return FALSE;
     g_autofree char *path = daemon_path("/tokens/", daemon->arguments[0], "");
     g_autoptr(JsonObject) answer = client_call(daemon->client, "DELETE", path, NULL, error);

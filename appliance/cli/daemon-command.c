@@ -55,7 +55,7 @@ gboolean daemon_check_number(const char *text, const char *what, GError **error)
 {
     if (g_ascii_string_to_unsigned(text, 10, 1, G_MAXINT64, NULL, NULL))
         return TRUE;
-    landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL, "'%s' is no number of a %s", text, what);
+    landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL, "'%s' is no number of %s", text, what);
     return FALSE;
 }
 
@@ -82,8 +82,8 @@ static char *which_of(JsonArray *items)
     return g_strdup(text->str);
 }
 
-/* A machine that was moved, or is tested, has its like on another host, which is not replicated: the
- * one that is, if there is one alone, is meant. */
+/* A machine that was moved, or is tested, has its like on another host, which is not replicated:
+ * the one that is, if there is one alone, is meant. */
 static JsonObject *only_replicated(JsonArray *items)
 {
     JsonObject *found = NULL;

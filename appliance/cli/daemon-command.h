@@ -43,7 +43,7 @@ char *daemon_machine(struct daemon *daemon, const char *name, JsonObject **ret_m
 JsonObject *daemon_machine_call(struct daemon *daemon, const char *method, const char *after,
                                 JsonObject *body, GError **error);
 
-/* A job's or token's number, for a path: error config when it is none. */
+/* The number of what ("a job"), for a path: error config when it is none. */
 gboolean daemon_check_number(const char *text, const char *what, GError **error);
 
 /* GET a list and print it. */
