@@ -85,3 +85,12 @@ void snapshot_xml_remove(xmlNodePtr node)
     xmlUnlinkNode(node);
     xmlFreeNode(node);
 }
+
+char *snapshot_xml_node_text(xmlDocPtr document, xmlNodePtr node)
+{
+    xmlBufferPtr buffer = xmlBufferCreate();
+    xmlNodeDump(buffer, document, node, 0, 0);
+    char *copy = g_strdup((const char *)xmlBufferContent(buffer));
+    xmlBufferFree(buffer);
+    return copy;
+}

@@ -25,8 +25,9 @@ gboolean snapshot_xml_holds(xmlDocPtr document, xmlNodePtr node, const char *xpa
  * Freed by the caller. */
 GPtrArray *snapshot_xml_nodes(xmlDocPtr document, xmlNodePtr node, const char *xpath);
 
-/* The document as text, indented, owned by the caller. */
+/* The document as text, indented; one of its elements as text. Owned by the caller. */
 char *snapshot_xml_text(xmlDocPtr document);
+char *snapshot_xml_node_text(xmlDocPtr document, xmlNodePtr node);
 
 void snapshot_xml_set(xmlNodePtr node, const char *attribute, const char *value);
 xmlNodePtr snapshot_xml_child(xmlNodePtr parent, const char *name, const char *text);

@@ -22,6 +22,8 @@ static const struct {
     unsigned needs;
     step_function perform;
 } steps[] = {
+    {"preflight", REPLICA | NEED_SOURCE | NEED_TARGET, step_preflight},
+    {"plan", REPLICA | NEED_SOURCE | NEED_TARGET, step_plan},
     {"lease", REPLICA, step_lease},
     {"release", REPLICA, step_release},
     {"pin", REPLICA | NEED_POINT, step_pin},

@@ -6,6 +6,8 @@
 
 #include "appliance/steps/step.h"
 
+JsonObject *step_preflight(const struct step_run *run, GError **error);
+JsonObject *step_plan(const struct step_run *run, GError **error);
 JsonObject *step_lease(const struct step_run *run, GError **error);
 JsonObject *step_release(const struct step_run *run, GError **error);
 JsonObject *step_pin(const struct step_run *run, GError **error);
