@@ -179,8 +179,9 @@ gboolean failovers_check_waiting(struct failovers *failovers, const struct state
 gboolean failovers_close_waiting(struct failovers *failovers, struct state_failover *move,
                                  GError **error);
 
-/* Moves that wait for the way back of another begin, or do not, as that ended. */
-void failovers_wake(struct failovers *failovers, gint64 subject, gboolean free_now);
+/* Moves that wait for the way back of the one before begin, or do not, as that ended. */
+void failovers_wake(struct failovers *failovers, const struct state_failover *before,
+                    gboolean free_now);
 
 /* Begins the way back, because of what was asked for before. */
 void failovers_roll_back(struct failovers *failovers, const struct state_failover *move);

@@ -58,7 +58,7 @@ static void follow_rollback(struct operation *operation)
     } else {
         alert(operation, "rollback-failed", "the way back failed");
     }
-    failovers_wake(operation->failovers, operation->subject->id, done);
+    failovers_wake(operation->failovers, operation->subject, done);
 }
 
 static void follow_test(struct operation *operation)

@@ -65,6 +65,7 @@ static const struct sequence_step complete_steps[] = {
     {"hand-over"},
     {"unserve", .undoes = "serve"},
     {"remove-network", .undoes = "test-network"},
+    {"remove-clone", .undoes = "clone", .when = WITH_NBD}, /* the target has its own disks */
     {"unpin", .undoes = "pin"},
     {"release", .undoes = "lease"},
     {NULL},

@@ -128,14 +128,17 @@ gboolean failovers_close_waiting(struct failovers *failovers, struct state_failo
     return TRUE;
 }
 
-void failovers_wake(struct failovers *failovers, gint64 subject, gboolean free_now)
+void failovers_wake(struct failovers *failovers, const struct state_failover *before,
+                    gboolean free_now)
 {
     const struct state_failover_filter filter = {
-        .subject = subject, .kind = STATE_FAILOVER_MIGRATE, .open = TRUE};
+        .machine = before->machine, .kind = STATE_FAILOVER_MIGRATE, .open = TRUE};
     g_autoptr(GPtrArray) moves = state_failover_list(failovers->state, &filter, NULL);
     while (moves && moves->len > 0) {
         struct state_failover *move = g_ptr_array_steal_index(moves, 0);
-        if (free_now)
+        if (move->state != FAILOVER_WAITING || option_number(move, "after", 0) != before->id)
+            state_failover_free(move);
+        else if (free_now)
             begin_waiting(failovers, move);
         else
             cancel_waiting(failovers, move);

@@ -242,6 +242,14 @@ static gint64 time_option(JsonObject *options, const char *name)
     return text ? job_parse_time(text) : 0;
 }
 
+/* When something has to be done about a move that is to begin at at_us; 0: it begins. */
+static gint64 first_look_us(gint64 at_us, gint64 now_us)
+{
+    if (at_us <= now_us)
+        return 0;
+    return at_us - now_us > CHECK_BEFORE_US ? at_us - CHECK_BEFORE_US : at_us;
+}
+
 /* Whether it could go now is looked at now, and once more shortly before its time. */
 static gboolean look_ahead(struct failovers *failovers, gint64 operation, GError **error)
 {
@@ -252,10 +260,26 @@ static gboolean look_ahead(struct failovers *failovers, gint64 operation, GError
     return ok;
 }
 
+/* Options, with the move whose way back comes first. */
+static JsonObject *options_after(JsonObject *options, const struct state_failover *after)
+{
+    JsonObject *copy = json_object_new();
+    JsonObjectIter iter;
+    const char *name;
+    JsonNode *node;
+    json_object_iter_init(&iter, options);
+    while (json_object_iter_next(&iter, &name, &node))
+        json_object_set_member(copy, name, json_node_copy(node));
+    if (after)
+        json_object_set_int_member(copy, "after", after->id);
+    return copy;
+}
+
 static gboolean begin_move(struct failovers *failovers, const char *who, gint64 machine,
                            JsonObject *options, const struct state_failover *after,
                            struct failover_ids *ret_ids, GError **error)
 {
+    g_autoptr(JsonObject) wanted = options_after(options, after);
     gint64 at_us = time_option(options, "at"), now_us = state_now_us();
     struct state_replication *replication = find_replica(failovers, machine, error);
     g_autofree char *target = replication ? find_target(failovers, options, error) : NULL;
@@ -263,13 +287,10 @@ static gboolean begin_move(struct failovers *failovers, const char *who, gint64 
         .kind = STATE_FAILOVER_MIGRATE,
         .who = who,
         .machine = machine,
-        .subject = after,
         .target = target,
         .recovery_point = replication ? replication->last_point : 0,
-        .options = options,
-        .due_us = after            ? G_MAXINT64
-                  : at_us > now_us ? MAX(at_us - CHECK_BEFORE_US, now_us + 1)
-                                   : 0,
+        .options = wanted,
+        .due_us = after ? G_MAXINT64 : first_look_us(at_us, now_us),
         .word = after || at_us > now_us ? NULL : WORD_MIGRATING,
     };
     state_replication_free(replication);
