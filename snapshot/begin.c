@@ -60,20 +60,25 @@ static gboolean start_paused(struct snapshot *snapshot, GError **error)
     return snapshot->started_paused;
 }
 
-/* The machine is active when this returns, and its disks are known as they run. */
-static gboolean wake(struct snapshot *snapshot, const struct snapshot_plan *plan, GError **error)
+static gboolean ask_active(struct snapshot *snapshot, const struct snapshot_plan *plan,
+                           gboolean *ret_active, GError **error)
 {
     struct snapshot_machine *machine = snapshot->machine;
-    gboolean active = FALSE;
     if (!snapshot_machine_revive(machine, error) ||
-        !snapshot_machine_ask_active(machine, &active, error))
+        !snapshot_machine_ask_active(machine, ret_active, error))
         return FALSE;
-    if (active && plan->off) {
-        landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
-                           "shut it down first: what it writes after the last cycle would be lost",
-                           "machine %s is running", machine->name);
-        return FALSE;
-    }
+    if (!*ret_active || !plan->off)
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
+                       "shut it down first: what it writes after the last cycle would be lost",
+                       "machine %s is running", machine->name);
+    return FALSE;
+}
+
+/* The machine is active when this returns, and its disks are known as they run. */
+static gboolean wake(struct snapshot *snapshot, gboolean active, GError **error)
+{
+    struct snapshot_machine *machine = snapshot->machine;
     if (!active && !start_paused(snapshot, error))
         return FALSE;
     if (!snapshot_machine_refresh(machine, error) || !snapshot_job_check_others(machine, error))
@@ -208,7 +213,13 @@ static void fill_disks(struct snapshot *snapshot, const GPtrArray *decisions)
 static gboolean begin(struct snapshot *snapshot, const struct snapshot_plan *plan, GError **error)
 {
     struct snapshot_machine *machine = snapshot->machine;
-    if (!wake(snapshot, plan, error) || !check_plan(machine, plan, error))
+    gboolean active = FALSE;
+    if (!ask_active(snapshot, plan, &active, error))
+        return FALSE;
+    if (!active && plan->off && virDomainHasManagedSaveImage(machine->domain, 0) == 0 &&
+        snapshot_offline_begin(snapshot, plan))
+        return TRUE;
+    if (!wake(snapshot, active, error) || !check_plan(machine, plan, error))
         return FALSE;
     g_autofree char *stem = snapshot_stem_new(machine, plan->store_id, plan->number);
     g_autoptr(GPtrArray) decisions = snapshot_decide(machine, plan, stem);

@@ -73,6 +73,13 @@ static gboolean check_images(const struct snapshot_plan_disk *wanted,
     return !cause;
 }
 
+char *snapshot_no_bitmap_detail(const struct machine_disk *disk)
+{
+    if (disk->read_only)
+        return g_strdup("the disk is read-only: libvirt keeps no checkpoint of it");
+    return g_strdup_printf("%s disks carry no bitmaps; only qcow2 images do", disk->public.format);
+}
+
 /* Fills incremental, or cause and detail. The order is that of how much a cause explains: a disk
  * whose format can carry no bitmap is not helped by hearing that a checkpoint is gone. */
 static void judge(struct snapshot_machine *machine, const struct snapshot_plan_disk *wanted,
@@ -80,11 +87,8 @@ static void judge(struct snapshot_machine *machine, const struct snapshot_plan_d
 {
     const struct snapshot_machine_disk *disk = &decision->disk->public;
     if (disk->no_bitmap_cause) {
-        demote(decision, disk->no_bitmap_cause,
-               decision->disk->read_only
-                   ? "the disk is read-only: libvirt keeps no checkpoint of it"
-                   : "%s disks carry no bitmaps; only qcow2 images do",
-               disk->format);
+        decision->cause = g_strdup(disk->no_bitmap_cause);
+        decision->detail = snapshot_no_bitmap_detail(decision->disk);
         return;
     }
     if (wanted->replica_size_bytes && decision->size_bytes &&

@@ -34,6 +34,7 @@ gboolean snapshot_end(struct snapshot *snapshot, GError **error)
 {
     if (snapshot->ended || !snapshot->machine)
         return TRUE;
+    snapshot_offline_end(snapshot);
     if (!snapshot_let_go(snapshot, error))
         return FALSE;
     stop_watching(snapshot);
@@ -121,8 +122,9 @@ gboolean snapshot_abort(struct snapshot *snapshot, GError **error)
         snapshot->finished = TRUE;
         return TRUE;
     }
+    gboolean has_made = snapshot->checkpoint && !snapshot->is_offline;
     GError *problem = NULL;
-    if (snapshot_end(snapshot, &problem) && snapshot->checkpoint && can_delete(snapshot))
+    if (snapshot_end(snapshot, &problem) && has_made && can_delete(snapshot))
         snapshot_checkpoint_delete(snapshot->machine, snapshot->checkpoint, &problem);
     gboolean asleep = put_back_to_sleep(snapshot, problem ? NULL : &problem);
     snapshot->finished = asleep && !problem;

@@ -55,11 +55,26 @@ static gboolean check_job(const struct snapshot *snapshot, GError **error)
     return FALSE;
 }
 
+/* Nobody can have started the machine, or its QEMU has found the images locked. */
+static gboolean check_offline(const struct snapshot *snapshot, GError **error)
+{
+    if (snapshot_offline_serves(snapshot))
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_SOURCE,
+                       "see whether somebody kills it, or the host lacks memory, then run the "
+                       "cycle again",
+                       "machine %s: qemu-storage-daemon has ended while its disks were read",
+                       snapshot->machine->name);
+    return FALSE;
+}
+
 gboolean snapshot_check(struct snapshot *snapshot, GError **error)
 {
     gboolean active = FALSE;
     if (!snapshot->machine || snapshot->ended)
         return TRUE;
+    if (snapshot->is_offline)
+        return check_offline(snapshot, error);
     if (!snapshot_scratch_watch_check(snapshot->scratch_watch, error))
         return FALSE;
     /* A machine that stops takes its exports along before anything can change behind them. */
@@ -72,6 +87,8 @@ static gboolean look_for_cause(struct snapshot *snapshot, GError **error)
 {
     struct snapshot_machine *machine = snapshot->machine;
     gboolean active = FALSE;
+    if (snapshot->is_offline)
+        return check_offline(snapshot, error);
     if (!snapshot_scratch_watch_check(snapshot->scratch_watch, error) ||
         !snapshot_machine_revive(machine, error) ||
         !snapshot_machine_ask_active(machine, &active, error))

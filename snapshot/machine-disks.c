@@ -87,6 +87,11 @@ static struct machine_disk *disk_parse(xmlDocPtr document, xmlNodePtr node)
     disk->public.unsupported_reason =
         g_strdup(unsupported_reason(document, node, type, device ? device : "disk"));
     disk->places = places(document, node);
+    disk->is_plain = (g_strcmp0(type, "file") == 0 || g_strcmp0(type, "block") == 0) &&
+                     !has(document, node, "encryption") &&
+                     !has(document, node, "source/encryption") &&
+                     !has(document, node, "source/slices") && !has(document, node, "mirror") &&
+                     !has(document, node, "backingStore/source");
     disk->read_only = has(document, node, "readonly");
     disk->public.removable = g_strcmp0(device, "cdrom") == 0 || g_strcmp0(device, "floppy") == 0 ||
                              !has(document, node, "source");

@@ -33,6 +33,7 @@ struct machine_disk {
     struct snapshot_machine_disk public;
     char *image_dir;    /* the folder its image file lies in, or NULL when it is no file */
     GPtrArray *places;  /* char *: where its images are, the one that is written first */
+    gboolean is_plain;  /* one file or block device, and nothing special about it */
     gboolean read_only; /* the guest cannot write it: libvirt keeps no checkpoint of it */
 };
 
@@ -62,12 +63,15 @@ struct snapshot {
     char *socket_path;  /* on the host */
     GPtrArray *scratch; /* char *: paths on the host */
     gboolean started_paused;
+    gboolean is_offline; /* the images are served as they lie there, and the checkpoint is an older
+                            one that stays */
     guint paused_start_ms;
     enum snapshot_consistency consistency;
 
     /* Grows until the snapshot is freed. */
     GPtrArray *warnings; /* char * */
 
+    struct offline *offline;             /* who serves those images, while the snapshot is held */
     struct scratch_watch *scratch_watch; /* while the snapshot is held */
     struct freeze *unthawed; /* the guest did not thaw: a thread goes on trying; or NULL */
 
@@ -284,6 +288,22 @@ char *snapshot_checkpoint_xml(const struct snapshot_machine *machine, const GPtr
  * was checked, and the host is only read from. Never fails: what cannot be judged is demoted. */
 GPtrArray *snapshot_decide(struct snapshot_machine *machine, const struct snapshot_plan *plan,
                            const char *stem);
+
+/* Why a disk can carry no bitmap, for people; owned by the caller. */
+char *snapshot_no_bitmap_detail(const struct machine_disk *disk);
+
+/* --- offline.c: the images of a machine that is off, without a start
+ * ----------------------------------------------------------------------------------- */
+
+/* Serves the disks of the plan as they lie there, and keeps writers away from them. FALSE: that
+ * cannot be done here, or not without loss, and nothing has changed. The machine is off. */
+gboolean snapshot_offline_begin(struct snapshot *snapshot, const struct snapshot_plan *plan);
+
+/* Whether they are served still. */
+gboolean snapshot_offline_serves(const struct snapshot *snapshot);
+
+/* Lets go of the images; idempotent. The socket's file stays. */
+void snapshot_offline_end(struct snapshot *snapshot);
 
 /* --- scratch.c: room for scratch images
  * -------------------------------------------------------------------------------------------- */
