@@ -394,12 +394,12 @@ static JsonObject *replicate(struct machine_cycle *cycle, GError **error)
  * Returns the recovery point, owned by the caller, or NULL. */
 static JsonObject *find_committed(const struct machine_cycle *cycle)
 {
-    const char *checkpoint = snapshot_checkpoint(cycle->snapshot);
+    const struct manifest *base = latest(cycle);
     struct store_machine *now =
         store_machine_open(cycle->store, cycle->key, STORE_READ, NULL, NULL);
     const struct manifest *manifest = now ? store_machine_latest(now) : NULL;
-    gboolean ours = cycle->committed ||
-                    (checkpoint && manifest && g_strcmp0(manifest->checkpoint, checkpoint) == 0);
+    gboolean ours =
+        cycle->committed || (manifest && manifest->number == (base ? base->number : 0) + 1);
     JsonObject *point = ours && manifest ? manifest_to_json(manifest) : NULL;
     store_machine_free(now);
     return point;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Step "clean-source": nothing of the replication stays at the source, for a move that is
- * completed. The machine stays, off and fenced, and so does the replica. Result: removed, a
- * sentence for each thing that went. */
+/* clean-source: nothing of the replication stays at the source, for a move that is completed. The
+ * machine stays, off and fenced, and so does the replica.
+ *
+ *   options   abandon: the source's host is gone for good, and left as it is
+ *   result    removed: a sentence for each thing that went, or that was left */
 
 #include "appliance/cycle/machine-forget.h"
 #include "appliance/steps/steps.h"
@@ -12,8 +14,10 @@ JsonObject *step_clean_source(const struct step_run *run, GError **error)
 {
     const struct step_work *work = run->work;
     const char *scratch_dir = NULL, *socket_dir = NULL;
+    gboolean abandon = FALSE;
     g_autoptr(GPtrArray) removed = NULL;
-    if (!json_optional_string(work->options, "scratch_dir", LANDFALL_ERROR_CONFIG, &scratch_dir,
+    if (!json_optional_boolean(work->options, "abandon", LANDFALL_ERROR_CONFIG, &abandon, error) ||
+        !json_optional_string(work->options, "scratch_dir", LANDFALL_ERROR_CONFIG, &scratch_dir,
                               error) ||
         !json_optional_string(work->options, "socket_dir", LANDFALL_ERROR_CONFIG, &socket_dir,
                               error))
@@ -24,6 +28,7 @@ JsonObject *step_clean_source(const struct step_run *run, GError **error)
         .store = work->store_path,
         .scratch_dir = scratch_dir,
         .socket_dir = socket_dir,
+        .abandon = abandon,
     };
     if (!machine_forget_run(&options, &removed, error))
         return NULL;

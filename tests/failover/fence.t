@@ -91,4 +91,7 @@ ok "F15: the replica is whole" landfall store verify "$live_store" m1 --all
 step clean-source m1
 step_ok "F12: cleaned again"
 is "F12: there was nothing" "$(fact removed)" "[]"
+step clean-source m1 '{"source": {"uri": "qemu+unix:///system?socket=/nowhere"}, "options": {"abandon": true}}'
+step_ok "F15: a source whose host is gone is left as it is"
+like "F15: it says so" "$(fact removed)" 'left as it is'
 done_testing
