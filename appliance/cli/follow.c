@@ -200,7 +200,7 @@ static gboolean print_end(struct follower *follower, GError **error)
     }
     if (!follower->steps)
         follower->steps = steps_new(follower->daemon, follower->last);
-    gboolean ok = (!follower->steps || steps_finish(follower->steps, done, error)) &&
+    gboolean ok = (!follower->steps || steps_finish(follower->steps, follower->last, error)) &&
                   follow_warnings(follower->daemon, follower->job, error);
     if (ok && done)
         print_result(follower);

@@ -97,18 +97,29 @@ static const struct listing_column check_columns[] = {
     {NULL},
 };
 
-static const struct listing_column outcome_columns[] = {
-    {"operation", "id", listing_cell_text, FALSE},
-    {"machine", "machine_name", listing_cell_text, FALSE},
-    {"kind", "kind", listing_cell_text, FALSE},
-    {"state", "state", listing_cell_text, FALSE},
+static const struct listing_column probe_columns[] = {
     {"verdict", "verdict", listing_cell_text, FALSE},
+    {"probe", "check", listing_cell_text, FALSE},
+    {"after", "ms", listing_cell_ms, TRUE},
+    {"what", "message", listing_cell_problem, FALSE},
+    {NULL},
+};
+
+static const struct listing_column operation_columns[] = {
+    {"operation", "id", listing_cell_text, FALSE},
+    {"kind", "kind", listing_cell_text, FALSE},
+    {"machine", "machine_name", listing_cell_text, FALSE},
     {"target", "target", listing_cell_text, FALSE},
     {"name there", "domain_name", listing_cell_text, FALSE},
+    {"state", "state", listing_cell_text, FALSE},
+    {"verdict", "verdict", listing_cell_text, FALSE},
     {"recovery point", "recovery_point", listing_cell_text, FALSE},
     {"downtime", "downtime_ms", listing_cell_ms, FALSE},
+    {"by", "who", listing_cell_text, FALSE},
     {"begins", "at", listing_cell_time, FALSE},
-    {"goes back unless confirmed in", "commit_at", listing_cell_until, FALSE},
+    {"started", "started_at", listing_cell_time, FALSE},
+    {"ended", "ended_at", listing_cell_time, FALSE},
+    {"decided in", "commit_at", listing_cell_until, FALSE},
     {"cleaned up in", "cleanup_at", listing_cell_until, FALSE},
     {"problem", "error", listing_cell_problem, FALSE},
     {"hint", "error.hint", listing_cell_text, FALSE},
@@ -121,12 +132,33 @@ void steps_print_checks(JsonArray *checks)
     listing_print(checks, check_columns);
 }
 
+static void print_probes(JsonObject *job)
+{
+    JsonNode *node = listing_node(job, "result.checks");
+    JsonArray *probes = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+    if (probes && json_array_get_length(probes) > 0)
+        listing_print(probes, probe_columns);
+}
+
+/* "web runs on beta; it was down for 4.21 s" */
 static void print_outcome(JsonObject *operation)
 {
-    JsonNode *checks = listing_node(operation, "result.checks");
-    if (checks && JSON_NODE_HOLDS_ARRAY(checks))
-        steps_print_checks(json_node_get_array(checks));
-    listing_print_one(operation, outcome_columns);
+    g_autofree char *name = listing_cell_text(operation, "domain_name");
+    g_autofree char *target = listing_cell_text(operation, "target");
+    g_autofree char *down = listing_cell_ms(operation, "downtime_ms");
+    g_autofree char *commit = listing_cell_until(operation, "commit_at");
+    g_autofree char *cleanup = listing_cell_until(operation, "cleanup_at");
+    g_autofree char *next = listing_cell_text(operation, "next");
+    if (g_strcmp0(listing_string(operation, "state"), "live") == 0 && name && target) {
+        printf("%s runs on %s%s%s\n", name, target, down ? "; it was down for " : "",
+               down ? down : "");
+        if (commit)
+            printf("whether it stays there is decided in %s\n", commit);
+        if (cleanup)
+            printf("it is removed in %s\n", cleanup);
+    }
+    if (next)
+        printf("next: %s\n", next);
 }
 
 /* --- following --------------------------------------------------------------------------------
@@ -139,22 +171,22 @@ gboolean steps_update(struct steps *steps, GError **error)
     return operation && print_new(steps, operation, error);
 }
 
-gboolean steps_finish(struct steps *steps, gboolean done, GError **error)
+gboolean steps_finish(struct steps *steps, JsonObject *job, GError **error)
 {
     g_autoptr(JsonObject) operation =
         client_call(steps->daemon->client, "GET", steps->path, NULL, error);
     if (!operation || !print_new(steps, operation, error))
         return FALSE;
-    if (done)
-        print_outcome(operation);
+    if (g_strcmp0(listing_string(job, "state"), "done") != 0)
+        return TRUE;
+    print_probes(job);
+    print_outcome(operation);
     return TRUE;
 }
 
 gboolean steps_print_all(JsonObject *operation, GError **error)
 {
     struct steps steps = {.terminal = FALSE};
-    if (!print_new(&steps, operation, error))
-        return FALSE;
-    print_outcome(operation);
-    return TRUE;
+    listing_print_one(operation, operation_columns);
+    return print_new(&steps, operation, error);
 }

@@ -16,8 +16,9 @@ void steps_free(struct steps *steps);
  * for the step that runs, too. */
 gboolean steps_update(struct steps *steps, GError **error);
 
-/* The last steps, and, if it is done, what has come of it. */
-gboolean steps_finish(struct steps *steps, gboolean done, GError **error);
+/* The last steps of the job, which has ended, and, if it is done, what has come of it and what to
+ * type next. */
+gboolean steps_finish(struct steps *steps, JsonObject *job, GError **error);
 
 /* An operation with all its steps, as they passed, and what has come of it. */
 gboolean steps_print_all(JsonObject *operation, GError **error);
