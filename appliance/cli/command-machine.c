@@ -108,20 +108,46 @@ static const struct listing_column operation_columns[] = {
 
 struct machine_options {
     char *host;
+    gboolean all;
 };
+
+/* One that is gone, and of which nothing is kept up to date, is of interest to few. */
+static gboolean is_past(JsonNode *machine)
+{
+    JsonObject *object = JSON_NODE_HOLDS_OBJECT(machine) ? json_node_get_object(machine) : NULL;
+    return object && listing_node(object, "gone_at") && !listing_node(object, "replication");
+}
+
+static void remove_past(JsonArray *machines)
+{
+    for (guint i = json_array_get_length(machines); i-- > 0;)
+        if (is_past(json_array_get_element(machines, i)))
+            json_array_remove_element(machines, i);
+}
 
 static gboolean list(struct daemon *daemon, GError **error)
 {
     const struct machine_options *options = daemon->options;
     g_autofree char *path =
         options->host ? daemon_path("/machines?host=", options->host, "") : g_strdup("/machines");
-    return daemon_list(daemon, path, machine_columns, error);
+    JsonArray *items = NULL;
+    g_autoptr(JsonObject) answer = client_call(daemon->client, "GET", path, NULL, error);
+    if (!answer || !json_member_array(answer, "items", LANDFALL_ERROR_SOURCE, &items, error))
+        return FALSE;
+    if (daemon_printed(daemon, answer))
+        return TRUE;
+    if (!options->all)
+        remove_past(items);
+    listing_print(items, machine_columns);
+    return TRUE;
 }
 
 int command_machine_list(int argc, char **argv)
 {
     struct machine_options options = {NULL};
     const GOptionEntry entries[] = {
+        {"all", 0, 0, G_OPTION_ARG_NONE, &options.all, "Also those that are gone from their hosts",
+         NULL},
         {"host", 0, 0, G_OPTION_ARG_STRING, &options.host, "Only those of this host", "NAME"},
         G_OPTION_ENTRY_NULL,
     };

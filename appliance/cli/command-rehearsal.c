@@ -10,6 +10,8 @@
 
 #include <stdio.h>
 
+#define TIME_DEFAULT "03:00"
+
 static const char *const weekdays[] = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
 
 /* "each 7 days at 03:00", "Sat 03:00" */
@@ -79,7 +81,7 @@ static gboolean set(struct daemon *daemon, GError **error)
 {
     const struct rehearsal_options *options = daemon->options;
     g_autoptr(JsonObject) body = json_object_new();
-    const struct body_text time = {"time", options->time};
+    const struct body_text time = {"time", options->time ? options->time : TIME_DEFAULT};
     if (!options->every == !options->weekly) {
         landfall_error_set(error, LANDFALL_ERROR_CONFIG, "such as --weekly Sat, or --every 1d",
                            "give one of --every and --weekly");
@@ -108,8 +110,8 @@ int command_rehearsal_set(int argc, char **argv)
         {"every", 0, 0, G_OPTION_ARG_STRING, &options.every, "Days from one to the next: 1d, 7d",
          "DURATION"},
         {"weekly", 0, 0, G_OPTION_ARG_STRING, &options.weekly, "Each week on that day: Sat", "DAY"},
-        {"time", 0, 0, G_OPTION_ARG_STRING, &options.time, "At that time (default: 03:00)",
-         "HH:MM"},
+        {"time", 0, 0, G_OPTION_ARG_STRING, &options.time,
+         "At that time (default: " TIME_DEFAULT ")", "HH:MM"},
         G_OPTION_ENTRY_NULL,
     };
     g_autofree GOptionEntry *entries = test_options_entries(&options.test, own);
