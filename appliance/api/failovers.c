@@ -8,6 +8,7 @@
 #include "appliance/api/failover-options.h"
 #include "appliance/api/request.h"
 #include "appliance/failover/failover.h"
+#include "appliance/failover/report.h"
 #include "base/error.h"
 
 #define OPERATIONS_LIMIT 50
@@ -167,6 +168,30 @@ static JsonObject *get_screenshot(struct request *request, GError **error)
     return NULL;
 }
 
+static JsonObject *get_report(struct request *request, GError **error)
+{
+    struct api *api = request_api(request);
+    const char *format = request_query(request, "format");
+    gboolean as_page = g_strcmp0(format, "html") == 0;
+    gint64 id;
+    if (format && !as_page && strcmp(format, "json") != 0) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL, "format is json or html");
+        return NULL;
+    }
+    if (!request_id(request, 0, &id, error))
+        return NULL;
+    struct state_failover *failover = state_failover_get(api->state, id, error);
+    JsonObject *report = failover ? report_make(api->state, failover, error) : NULL;
+    if (report && as_page) {
+        g_autofree char *screenshot = failover_screenshot(api->failovers, failover, NULL);
+        g_autofree char *page = report_page(report, screenshot);
+        request_answer_text(request, "text/html; charset=utf-8", page);
+        g_clear_pointer(&report, json_object_unref);
+    }
+    state_failover_free(failover);
+    return report;
+}
+
 const struct route routes_failovers[] = {
     {"POST", "/api/v1/machines/{id}/test-migrate", ROLE_OPERATOR, NULL, FAILOVER_TEST_OPTIONS,
      test},
@@ -186,6 +211,7 @@ const struct route routes_failovers[] = {
     {"GET", "/api/v1/operations", ROLE_VIEWER, "machine kind open limit before", NULL,
      list_operations},
     {"GET", "/api/v1/operations/{id}", ROLE_VIEWER, NULL, NULL, get_operation},
+    {"GET", "/api/v1/operations/{id}/report", ROLE_VIEWER, "format", NULL, get_report},
     {"GET", "/api/v1/operations/{id}/screenshot", ROLE_VIEWER, NULL, NULL, get_screenshot},
     {NULL},
 };
