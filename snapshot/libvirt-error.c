@@ -9,15 +9,16 @@ const char *snapshot_libvirt_message(void)
     return message && *message ? message : "no reason given";
 }
 
-void snapshot_libvirt_error_set(GError **error, enum landfall_error_code code, const char *hint,
-                                const char *format, ...)
+void snapshot_libvirt_error_raise(virErrorPtr cause, GError **error, enum landfall_error_code code,
+                                  const char *hint, const char *format, ...)
 {
+    const char *message = cause && cause->message ? cause->message : "no reason given";
     va_list arguments;
     va_start(arguments, format);
     g_autofree char *subject = g_strdup_vprintf(format, arguments);
     va_end(arguments);
 
-    switch (virGetLastErrorCode()) {
+    switch (cause ? cause->code : VIR_ERR_OK) {
     case VIR_ERR_OPERATION_TIMEOUT:
         code = LANDFALL_ERROR_CONFLICT;
         hint = "another operation holds the machine: `virsh domjobinfo` on the host names it; "
@@ -36,5 +37,7 @@ void snapshot_libvirt_error_set(GError **error, enum landfall_error_code code, c
     default:
         break;
     }
-    landfall_error_set(error, code, hint, "%s: %s", subject, snapshot_libvirt_message());
+    landfall_error_set(error, code, hint, "%s: %s", subject, message);
+    if (cause)
+        virFreeError(cause);
 }

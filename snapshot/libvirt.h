@@ -14,9 +14,17 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomain, virDomainFree)
  * -------------------------------------- */
 
 /* Sets *error to the formatted text, ": " and libvirt's last message. A state change lock held by
- * somebody else becomes a conflict with its own hint, whatever code the caller thought of. */
-void snapshot_libvirt_error_set(GError **error, enum landfall_error_code code, const char *hint,
-                                const char *format, ...) G_GNUC_PRINTF(4, 5);
+ * somebody else becomes a conflict with its own hint, whatever code the caller thought of. The last
+ * message is taken before the arguments are looked at: asking a machine for its name loses it. */
+#define snapshot_libvirt_error_set(error, code, hint, ...)                                         \
+    do {                                                                                           \
+        virErrorPtr snapshot_libvirt_cause = virSaveLastError();                                   \
+        snapshot_libvirt_error_raise(snapshot_libvirt_cause, error, code, hint, __VA_ARGS__);      \
+    } while (0)
+
+/* What that is made of: takes the cause, which may be NULL. */
+void snapshot_libvirt_error_raise(virErrorPtr cause, GError **error, enum landfall_error_code code,
+                                  const char *hint, const char *format, ...) G_GNUC_PRINTF(5, 6);
 
 /* The last libvirt error as a sentence part; never NULL. */
 const char *snapshot_libvirt_message(void);

@@ -18,9 +18,9 @@ static const struct {
 } hints[] = {
     {"Cannot allocate memory",
      "the host has too little free memory: give the machine less (landfall "
-     "target set HOST --memory-mib N), or free some"},
+     "target set HOST --memory N), or free some"},
     {"cannot set up guest memory", "the host has too little free memory: give the machine less "
-                                   "(landfall target set HOST --memory-mib N), or free some"},
+                                   "(landfall target set HOST --memory N), or free some"},
     {"etwork",
      "see `virsh net-list --all` there; landfall target set HOST --network A=B says which "
      "network takes the place of which"},
@@ -85,12 +85,13 @@ static gboolean ensure_running(const struct step_host *host, virDomainPtr domain
 static void take_autostart(const struct step_run *run, virDomainPtr domain)
 {
     JsonObject *fence = step_work_fact(run->work, "fence");
+    const char *name = virDomainGetName(domain);
     gboolean autostart = FALSE;
     if (fence &&
         json_optional_boolean(fence, "autostart", LANDFALL_ERROR_CONFIG, &autostart, NULL) &&
         autostart && virDomainSetAutostart(domain, 1) != 0)
-        step_warn(run, "machine %s will not start with its host as it did at the source: %s",
-                  virDomainGetName(domain), snapshot_libvirt_message());
+        step_warn(run, "machine %s will not start with its host as it did at the source: %s", name,
+                  snapshot_libvirt_message());
 }
 
 static JsonObject *start(const struct step_run *run, const struct step_host *host,

@@ -195,3 +195,15 @@ gboolean step_work_option_uint(const struct step_work *work, const char *name, g
     *ret_value = value;
     return TRUE;
 }
+
+gboolean step_work_keeps_console(const struct step_work *work)
+{
+    JsonArray *probes = json_find_array(work->options, "probes");
+    gboolean keeps = strcmp(work->kind, "test") == 0;
+    for (guint i = 0; probes && !keeps && i < json_array_get_length(probes); i++) {
+        JsonNode *node = json_array_get_element(probes, i);
+        keeps = JSON_NODE_HOLDS_OBJECT(node) &&
+                g_strcmp0(json_find_string(json_node_get_object(node), "kind"), "console") == 0;
+    }
+    return keeps;
+}

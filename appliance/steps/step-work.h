@@ -73,3 +73,7 @@ JsonObject *step_work_fact(const struct step_work *work, const char *step);
 /* An option that is a number; fallback where it is not given. Error config. */
 gboolean step_work_option_uint(const struct step_work *work, const char *name, guint64 fallback,
                                guint64 *ret_value, GError **error);
+
+/* Whether what the machine says on its console is to be kept from the first byte on: always of a
+ * test, of a machine that stays only while somebody waits for a word of it. */
+gboolean step_work_keeps_console(const struct step_work *work);

@@ -222,7 +222,7 @@ static gboolean take_machine(struct request *request, GError **error)
     settings->video = work->settings.video;
     settings->nvram = json_find_string(clone, "nvram");
     settings->nvram_copied = json_find_boolean(clone, "nvram_copied");
-    if (folder)
+    if (folder && step_work_keeps_console(work))
         settings->console_log = keep(request, g_build_filename(folder, "console.log", NULL));
     take_excluded(request);
     return step_work_option_uint(work, "memory_mib", settings->memory_mib, &settings->memory_mib,

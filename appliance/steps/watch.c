@@ -13,6 +13,7 @@
 #include "appliance/steps/screenshot.h"
 #include "appliance/steps/steps.h"
 #include "base/json.h"
+#include "snapshot/xml.h"
 
 #include <string.h>
 
@@ -180,6 +181,29 @@ static void open_console(struct watch *watch)
         step_note(watch->run, "%s", console_problem(watch->subject.console));
 }
 
+/* The log is part of the overlay's folder, and the machine may outlive that: from its next start on
+ * it does without. */
+static void end_log(const struct watch *watch)
+{
+    static const char logs[] = "/domain/devices/*[self::serial or self::console]/log";
+    if (strcmp(watch->run->work->kind, "test") == 0 || !step_work_keeps_console(watch->run->work))
+        return;
+    char *text =
+        virDomainGetXMLDesc(watch->subject.domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
+    g_autoptr(xmlDoc) document = text ? snapshot_xml_parse(text, "the definition", NULL) : NULL;
+    free(text);
+    g_autoptr(GPtrArray) nodes =
+        document ? snapshot_xml_nodes(document, NULL, logs) : g_ptr_array_new();
+    for (guint i = 0; i < nodes->len; i++)
+        snapshot_xml_remove(nodes->pdata[i]);
+    g_autofree char *changed = nodes->len ? snapshot_xml_text(document) : NULL;
+    g_autoptr(virDomain) defined =
+        changed ? virDomainDefineXML(watch->subject.host->connection, changed) : NULL;
+    if (!document || (changed && !defined))
+        step_warn(watch->run, "its definition goes on naming a log of its console in the store: %s",
+                  snapshot_libvirt_message());
+}
+
 static JsonObject *watch_machine(struct watch *watch, GError **error)
 {
     JsonObject *start = step_work_fact(watch->run->work, "start");
@@ -195,6 +219,7 @@ static JsonObject *watch_machine(struct watch *watch, GError **error)
         add_verdict(watch, result);
         add_console(watch, result);
         add_screenshot(watch, result);
+        end_log(watch);
     }
     console_free(watch->subject.console);
     return result;

@@ -6,13 +6,15 @@
 # shellcheck source=tests/appliance/live.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../appliance/live.sh"
 
+declare -A step_uuids=()
+
 # step_work NAME MACHINE [JSON]: the line of work; the members of JSON go over it.
 step_work() {
-    jq -nc --arg step "$1" --arg name "$2" --arg uuid "$(virsh -q domuuid "$2" | grep .)" \
-        --arg uri "$LIBVIRT_DEFAULT_URI" --arg store "$live_store" '{operation: 12, kind: "migrate",
+    jq -nc --arg step "$1" --arg name "$2" --arg uuid "${step_uuids[$2]}" \
+        --arg uri "$LIBVIRT_DEFAULT_URI" --arg store "$live_store" --argjson more "${3:-{\}}" '{operation: 12, kind: "migrate",
         step: $step, machine: {id: 3, uuid: $uuid, name: $name}, source: {host: "here", uri: $uri},
         target: {host: "there", uri: $uri, reach: "path", store_path: $store},
-        store: {name: "main", path: $store}, options: {}, facts: {}}' | jq -c --argjson more "${3:-{\}}" '. * $more'
+        store: {name: "main", path: $store}, options: {}, facts: {}} * $more'
 }
 
 # step NAME MACHINE [JSON]: leaves $status, $result (the facts) and $messages.
@@ -23,8 +25,10 @@ step() {
 
 # begin_step: the same in the background; $step_pid is its process.
 begin_step() {
+    [ -n "${step_uuids[$2]:-}" ] || step_uuids[$2]=$(virsh -q domuuid "$2" | grep .)
+    step_work "$@" >"$KIT_TMP/step.work"
     : >"$KIT_TMP/step.events"
-    env --default-signal=INT,QUIT landfall failover-step "$1" < <(step_work "$@") \
+    env --default-signal=INT,QUIT landfall failover-step "$1" <"$KIT_TMP/step.work" \
         >"$KIT_TMP/step.events" 2>"$KIT_TMP/step.stderr" &
     step_pid=$!
 }
