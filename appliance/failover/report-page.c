@@ -19,7 +19,7 @@ static const char *const style =
     "caption{text-align:left;color:#57606a;padding-bottom:.3rem}"
     "th,td{text-align:left;vertical-align:top;padding:.25rem .6rem .25rem 0;"
     "border-bottom:1px solid #d0d7de;overflow-wrap:anywhere}"
-    "th{white-space:nowrap}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;"
+    "th,td.w{white-space:nowrap}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;"
     "white-space:nowrap}"
     "code,pre{font:13px/1.45 ui-monospace,monospace}"
     "pre{background:#f6f8fa;padding:.7rem;white-space:pre-wrap;overflow-wrap:anywhere}"
@@ -67,6 +67,15 @@ static char *seconds(guint64 ms)
                       : g_strdup_printf("%.1f s", (double)ms / 1000);
 }
 
+/* "2026-11-21 10:00:05.500 UTC"; NULL for NULL. The caller owns it. */
+static char *moment(const char *iso8601)
+{
+    g_autoptr(GDateTime) at = iso8601 ? g_date_time_new_from_iso8601(iso8601, NULL) : NULL;
+    g_autofree char *second = at ? g_date_time_format(at, "%Y-%m-%d %H:%M:%S") : NULL;
+    return second ? g_strdup_printf("%s.%03d UTC", second, g_date_time_get_microsecond(at) / 1000)
+                  : g_strdup(iso8601);
+}
+
 static const char *class_of(const char *word)
 {
     static const char *const good[] = {"ok", "passed", "done", "live", NULL};
@@ -81,7 +90,7 @@ static const char *class_of(const char *word)
 struct column {
     const char *title;
     const char *member;
-    enum { AS_TEXT, AS_WORD, AS_MS, AS_BYTES, AS_CODE, AS_TIME, AS_PROOF } as;
+    enum { AS_TEXT, AS_NAME, AS_WORD, AS_MS, AS_BYTES, AS_CODE, AS_TIME, AS_PROOF } as;
 };
 
 static void add_number(xmlNodePtr row, JsonObject *object, const struct column *column)
@@ -110,6 +119,9 @@ static void add_cell(xmlNodePtr row, JsonObject *object, const struct column *co
     const char *text = json_find_string(object, column->member);
     g_autofree char *time = NULL;
     switch (column->as) {
+    case AS_NAME:
+        add_class(row, "td", "w", text ? text : "-");
+        break;
     case AS_WORD:
         add_class(row, "td", class_of(text), text ? text : "-");
         break;
@@ -121,8 +133,8 @@ static void add_cell(xmlNodePtr row, JsonObject *object, const struct column *co
         add(add(row, "td", NULL), "code", text ? text : "-");
         break;
     case AS_TIME:
-        time = text && strlen(text) > 19 ? g_strdup_printf("%.10s %.8s", text, text + 11) : NULL;
-        add(row, "td", time ? time : text);
+        time = moment(text);
+        add_class(row, "td", "w", time ? time : "-");
         break;
     case AS_PROOF:
         add_proof(row, object, column);
@@ -198,11 +210,14 @@ static void add_summary(xmlNodePtr body, JsonObject *report)
     g_autofree char *number =
         g_strdup_printf("%" G_GUINT64_FORMAT, json_find_uint(operation, "id"));
     g_autofree char *point_text = point ? g_strdup_printf("%" G_GUINT64_FORMAT, point) : NULL;
+    g_autofree char *asked = moment(json_find_string(operation, "asked_at"));
+    g_autofree char *begun = moment(json_find_string(operation, "started_at"));
+    g_autofree char *ended = moment(json_find_string(operation, "ended_at"));
     g_autofree char *down = downtime ? seconds(json_find_uint(downtime, "ms")) : NULL;
     xmlNodePtr sum = add_class(body, "p", "sum", NULL);
     add_class(sum, "span", class_of(verdict ? verdict : state), verdict ? verdict : state);
     if (down) {
-        g_autofree char *text = g_strdup_printf(" - down for %s", down);
+        g_autofree char *text = g_strdup_printf(", down for %s", down);
         add(sum, "span", text);
     }
     if (error)
@@ -216,9 +231,9 @@ static void add_summary(xmlNodePtr body, JsonObject *report)
     add_fact(table, "Recovery point", point_text);
     add_fact(table, "State", state);
     add_fact(table, "Asked for by", json_find_string(operation, "who"));
-    add_fact(table, "Asked for at", json_find_string(operation, "asked_at"));
-    add_fact(table, "Begun", json_find_string(operation, "started_at"));
-    add_fact(table, "Ended", json_find_string(operation, "ended_at"));
+    add_fact(table, "Asked for at", asked);
+    add_fact(table, "Begun", begun);
+    add_fact(table, "Ended", ended);
 }
 
 static void add_downtime(xmlNodePtr body, JsonObject *report)
@@ -228,9 +243,11 @@ static void add_downtime(xmlNodePtr body, JsonObject *report)
     JsonArray *parts = json_find_array(downtime, "parts");
     if (is_empty(parts))
         return;
+    g_autofree char *off = moment(json_find_string(downtime, "off_at"));
+    g_autofree char *running = moment(json_find_string(downtime, "running_at"));
     g_autofree char *caption = g_strdup_printf(
-        "From the guest's power-off (%s) to the first instruction at the target (%s)",
-        json_find_string(downtime, "off_at"), json_find_string(downtime, "running_at"));
+        "From the guest's power-off (%s) to the first instruction at the target (%s)", off,
+        running);
     add(body, "h2", "Downtime");
     add_table(body, caption, parts, columns, G_N_ELEMENTS(columns));
 }
@@ -238,7 +255,7 @@ static void add_downtime(xmlNodePtr body, JsonObject *report)
 static void add_timeline(xmlNodePtr body, JsonObject *report)
 {
     static const struct column columns[] = {
-        {"At (UTC)", "at", AS_TIME},   {"Of", "kind", AS_TEXT},    {"Step", "step", AS_TEXT},
+        {"At", "at", AS_TIME},         {"Of", "kind", AS_NAME},    {"Step", "step", AS_NAME},
         {"Outcome", "state", AS_WORD}, {"Took", "took_ms", AS_MS}, {"Message", "message", AS_TEXT}};
     JsonArray *timeline = json_find_array(report, "timeline");
     if (is_empty(timeline))
@@ -249,10 +266,10 @@ static void add_timeline(xmlNodePtr body, JsonObject *report)
 
 static void add_data(xmlNodePtr body, JsonObject *report)
 {
-    static const struct column columns[] = {{"Disk", "name", AS_TEXT},
+    static const struct column columns[] = {{"Disk", "name", AS_NAME},
                                             {"Size", "size_bytes", AS_BYTES},
                                             {"Sent last", "sent_bytes", AS_BYTES},
-                                            {"By", "mode", AS_TEXT},
+                                            {"By", "mode", AS_NAME},
                                             {"Root hash", "root_hash", AS_CODE},
                                             {"Proven", "verified", AS_PROOF}};
     JsonObject *data = json_find_object(report, "data");
@@ -271,8 +288,8 @@ static void add_data(xmlNodePtr body, JsonObject *report)
 
 static void add_checks(xmlNodePtr body, JsonObject *report)
 {
-    static const struct column columns[] = {{"In", "step", AS_TEXT},
-                                            {"Check", "check", AS_TEXT},
+    static const struct column columns[] = {{"In", "step", AS_NAME},
+                                            {"Check", "check", AS_NAME},
                                             {"Verdict", "verdict", AS_WORD},
                                             {"Found", "message", AS_TEXT},
                                             {"After", "ms", AS_MS}};
@@ -339,7 +356,7 @@ static void add_definition(xmlNodePtr body, JsonObject *report)
 
 static void add_followed(xmlNodePtr body, JsonObject *report)
 {
-    static const struct column columns[] = {{"What", "kind", AS_TEXT},
+    static const struct column columns[] = {{"What", "kind", AS_NAME},
                                             {"State", "state", AS_WORD},
                                             {"Asked for by", "who", AS_TEXT},
                                             {"Begun", "started_at", AS_TIME},
