@@ -108,8 +108,14 @@ static void set_cpu_count(struct translating *translating)
     xmlNodePtr vcpu = translate_element(translating, "/domain", "vcpu");
     g_autofree char *before = snapshot_xml_string(translating->document, vcpu, "string(.)");
     g_autofree char *count = g_strdup_printf("%u", cpus);
+    g_autofree char *cpuset = snapshot_xml_string(translating->document, vcpu, "string(./@cpuset)");
     translate_remove_attribute(vcpu, "cpuset");
-    translate_remove_attribute(vcpu, "placement");
+    if (cpuset)
+        translate_note(translating, TRANSLATE_INFO, "processors of the host", cpuset, NULL,
+                       "for the source's processors");
+    if (snapshot_xml_holds(translating->document, vcpu, "./@placement='auto'"))
+        translate_set(translating, vcpu, "placement", "static", "processors of the host",
+                      "the source's host chose them");
     if (cpus > 0 && g_strcmp0(before, count) != 0) {
         translate_set_text(vcpu, count);
         translate_remove_attribute(vcpu, "current");

@@ -15,12 +15,12 @@ static const struct translate_disk *find_disk(const struct translate_settings *s
     return NULL;
 }
 
-/* What is about the image at the source, or about the path to it. */
+/* What is about the image at the source, or about the path to it, but the element that names it. */
 static void clear_source(xmlNodePtr node)
 {
-    static const char *const children[] = {"source",     "backingStore", "mirror",   "auth",
-                                           "encryption", "transient",    "shareable"};
-    static const char *const attributes[] = {"rawio", "sgio", "snapshot", "type"};
+    static const char *const children[] = {"backingStore", "mirror",    "auth",
+                                           "encryption",   "transient", "shareable"};
+    static const char *const attributes[] = {"rawio", "sgio", "snapshot"};
     for (gsize i = 0; i < G_N_ELEMENTS(children); i++)
         translate_remove_child(node, children[i]);
     for (gsize i = 0; i < G_N_ELEMENTS(attributes); i++)
@@ -64,19 +64,20 @@ static void leave_owner(xmlNodePtr source)
 
 /* Said in full, so that libvirt neither has to look for the images below nor takes them for its own
  * to give away: the store reads them meanwhile. */
-static void add_layers(xmlNodePtr node, const struct translate_disk *disk)
+static void add_layers(xmlNodePtr source, const struct translate_disk *disk)
 {
     for (gsize i = 0; i < disk->layer_count; i++) {
-        node = snapshot_xml_child(node, "backingStore", NULL);
+        xmlNodePtr node =
+            xmlAddNextSibling(source, xmlNewNode(NULL, (const xmlChar *)"backingStore"));
         snapshot_xml_set(node, "type", "file");
         snapshot_xml_set(snapshot_xml_child(node, "format", NULL), "type", disk->layers[i].format);
-        xmlNodePtr source = snapshot_xml_child(node, "source", NULL);
+        source = snapshot_xml_child(node, "source", NULL);
         snapshot_xml_set(source, "file", disk->layers[i].path);
         if (disk->keep_owner)
             leave_owner(source);
     }
     if (disk->layer_count > 0)
-        snapshot_xml_child(node, "backingStore", NULL);
+        xmlAddNextSibling(source, xmlNewNode(NULL, (const xmlChar *)"backingStore"));
 }
 
 static char *set_file(struct translating *translating, xmlNodePtr node,
@@ -85,11 +86,11 @@ static char *set_file(struct translating *translating, xmlNodePtr node,
     const char *format = disk->format ? disk->format : "qcow2";
     reset_driver(translating, node, format);
     snapshot_xml_set(node, "type", "file");
-    xmlNodePtr source = snapshot_xml_child(node, "source", NULL);
+    xmlNodePtr source = translate_fresh_child(node, "source");
     snapshot_xml_set(source, "file", disk->path);
     if (disk->keep_owner)
         leave_owner(source);
-    add_layers(node, disk);
+    add_layers(source, disk);
     return g_strdup_printf("%s (%s)", disk->path, format);
 }
 
@@ -103,7 +104,7 @@ static char *set_nbd(struct translating *translating, xmlNodePtr node,
     snapshot_xml_set(driver, "rerror_policy", "stop");
     translate_remove_attribute(driver, "io");
     snapshot_xml_set(node, "type", "network");
-    xmlNodePtr source = snapshot_xml_child(node, "source", NULL);
+    xmlNodePtr source = translate_fresh_child(node, "source");
     snapshot_xml_set(source, "protocol", "nbd");
     snapshot_xml_set(source, "name", disk->nbd_export ? disk->nbd_export : disk->name);
     xmlNodePtr host = snapshot_xml_child(source, "host", NULL);
@@ -162,6 +163,7 @@ static void eject(struct translating *translating, xmlNodePtr node)
     g_autofree char *what = label(translating, node);
     g_autofree char *from = describe_source(translating, node);
     clear_source(node);
+    translate_remove_child(node, "source");
     snapshot_xml_set(node, "type", "file");
     reset_driver(translating, node, "raw");
     if (from)

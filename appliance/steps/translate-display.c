@@ -6,9 +6,8 @@
 
 static void listen_here(xmlNodePtr node)
 {
-    static const char *const children[] = {"listen", "gl", "channel"};
-    static const char *const attributes[] = {"port",          "tlsPort",   "socket",
-                                             "websocket",     "listen",    "passwd",
+    static const char *const children[] = {"gl", "channel"};
+    static const char *const attributes[] = {"tlsPort",       "socket",    "websocket",  "passwd",
                                              "passwdValidTo", "connected", "defaultMode"};
     for (gsize i = 0; i < G_N_ELEMENTS(children); i++)
         translate_remove_child(node, children[i]);
@@ -17,7 +16,7 @@ static void listen_here(xmlNodePtr node)
     snapshot_xml_set(node, "port", "-1");
     snapshot_xml_set(node, "autoport", "yes");
     snapshot_xml_set(node, "listen", "127.0.0.1");
-    xmlNodePtr listen = snapshot_xml_child(node, "listen", NULL);
+    xmlNodePtr listen = translate_fresh_child(node, "listen");
     snapshot_xml_set(listen, "type", "address");
     snapshot_xml_set(listen, "address", "127.0.0.1");
 }

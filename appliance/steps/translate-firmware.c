@@ -165,9 +165,8 @@ void translate_tpm(struct translating *translating)
         snapshot_xml_remove(tpm);
         return;
     }
-    translate_remove_child(tpm, "backend");
     translate_remove_child(tpm, "alias");
-    xmlNodePtr node = snapshot_xml_child(tpm, "backend", NULL);
+    xmlNodePtr node = translate_fresh_child(tpm, "backend");
     snapshot_xml_set(node, "type", "emulator");
     snapshot_xml_set(node, "version", version ? version : "2.0");
 }

@@ -26,8 +26,8 @@ static const char *mapped(const struct translate_settings *settings, const char 
 /* What stands in an interface about the host's side of it. */
 static void clear_host_side(struct translating *translating, xmlNodePtr node, const char *what)
 {
-    static const char *const silent[] = {"source",     "target",      "alias", "backend", "script",
-                                         "downscript", "portForward", "ip",    "route",   "guest"};
+    static const char *const silent[] = {"target",      "alias", "backend", "script", "downscript",
+                                         "portForward", "ip",    "route",   "guest"};
     static const struct {
         const char *name;
         const char *why;
@@ -65,7 +65,7 @@ static void plug_into(struct translating *translating, xmlNodePtr node, const ch
     g_autofree char *after = g_strdup_printf("network %s", network);
     clear_host_side(translating, node, what);
     snapshot_xml_set(node, "type", "network");
-    snapshot_xml_set(snapshot_xml_child(node, "source", NULL), "network", network);
+    snapshot_xml_set(translate_fresh_child(node, "source"), "network", network);
     if (g_strcmp0(before, after) != 0)
         translate_note(translating, TRANSLATE_INFO, what, before, after,
                        translating->settings->test_network ? "the network of the test"
@@ -104,6 +104,7 @@ static void move_nic(struct translating *translating, xmlNodePtr node)
     if (network) {
         plug_into(translating, node, what, from, network);
     } else if (stands_alone(translating, node)) {
+        translate_remove_child(node, "source");
         clear_host_side(translating, node, what);
     } else {
         translate_note(translating, TRANSLATE_BLOCKED, what, from, NULL,

@@ -39,6 +39,10 @@ xmlNodePtr translate_element(struct translating *translating, const char *parent
 
 void translate_set_text(xmlNodePtr node, const char *text);
 
+/* The first child of that name, emptied where it stands, so that what is left of it in a comparison
+ * is what differs; or a new one. */
+xmlNodePtr translate_fresh_child(xmlNodePtr node, const char *name);
+
 /* Removes an element's children of that name, and its attribute of that name. */
 void translate_remove_child(xmlNodePtr node, const char *name);
 void translate_remove_attribute(xmlNodePtr node, const char *name);

@@ -98,6 +98,32 @@ void translate_remove_child(xmlNodePtr node, const char *name)
     }
 }
 
+/* Its attributes and all it contains. */
+static void empty(xmlNodePtr node)
+{
+    xmlNodeSetContent(node, NULL);
+    for (xmlAttrPtr attribute = node->properties; attribute; attribute = node->properties)
+        xmlRemoveProp(attribute);
+}
+
+xmlNodePtr translate_fresh_child(xmlNodePtr node, const char *name)
+{
+    xmlNodePtr first = NULL;
+    for (xmlNodePtr child = node->children, next; child; child = next) {
+        next = child->next;
+        if (child->type != XML_ELEMENT_NODE || g_strcmp0((const char *)child->name, name) != 0)
+            continue;
+        if (first)
+            snapshot_xml_remove(child);
+        else
+            first = child;
+    }
+    if (!first)
+        return snapshot_xml_child(node, name, NULL);
+    empty(first);
+    return first;
+}
+
 void translate_remove_attribute(xmlNodePtr node, const char *name)
 {
     xmlUnsetProp(node, (const xmlChar *)name);
@@ -191,7 +217,14 @@ static void set_metadata(struct translating *translating)
     if (!settings->owner)
         return;
     g_autofree char *point = g_strdup_printf("%" G_GUINT64_FORMAT, settings->recovery_point);
-    xmlNodePtr metadata = translate_element(translating, "/domain", "metadata");
+    xmlNodePtr metadata = translate_node(translating->document, "/domain/metadata");
+    if (!metadata)
+        /* Where libvirt puts it. */
+        metadata = xmlAddNextSibling(
+            translate_node(translating->document,
+                           "(/domain/name | /domain/uuid | /domain/title | /domain/genid | "
+                           "/domain/description)[last()]"),
+            xmlNewNode(NULL, (const xmlChar *)"metadata"));
     xmlNodePtr stamp = xmlNewChild(metadata, NULL, (const xmlChar *)"machine", NULL);
     xmlSetNs(stamp,
              xmlNewNs(stamp, (const xmlChar *)TRANSLATE_STAMP_URI, (const xmlChar *)"landfall"));
