@@ -65,6 +65,7 @@ static const struct option probe_options[] = {
     {"port", OPTION_NUMBER, 1, 65535},
     {"address", OPTION_NAME},
     {"status", OPTION_NUMBER, 100, 599},
+    {"seconds", OPTION_NUMBER, 1, 86400},
 };
 
 static gboolean refuse(GError **error, const char *name, const char *what)
@@ -166,6 +167,8 @@ static gboolean check_url(JsonObject *probe, GError **error)
 /* What it may have beside its kind; a word more is one that would be overlooked. */
 static const char *members_of(const char *kind)
 {
+    if (strcmp(kind, "power") == 0)
+        return "kind seconds";
     if (strcmp(kind, "console") == 0)
         return "kind pattern";
     if (strcmp(kind, "tcp") == 0)

@@ -117,9 +117,10 @@ void body_set_texts(JsonObject *body, const struct body_text *texts, gsize count
 
 static JsonObject *no_probe(const char *text, GError **error)
 {
-    landfall_error_set(error, LANDFALL_ERROR_CONFIG,
-                       "power, agent, console=PATTERN, tcp=PORT, tcp=ADDRESS:PORT or http=URL",
-                       "--probe: '%s' is no probe", text);
+    landfall_error_set(
+        error, LANDFALL_ERROR_CONFIG,
+        "power, power=SECONDS, agent, console=PATTERN, tcp=PORT, tcp=ADDRESS:PORT or http=URL",
+        "--probe: '%s' is no probe", text);
     return NULL;
 }
 
@@ -148,15 +149,18 @@ static JsonObject *parse_probe(const char *text, GError **error)
         return json_parse_object(text, strlen(text), "--probe", LANDFALL_ERROR_CONFIG, error);
     g_auto(GStrv) parts = g_strsplit(text, "=", 2);
     const char *kind = parts[0] ? parts[0] : "", *value = parts[0] ? parts[1] : NULL;
-    gboolean is_console = strcmp(kind, "console") == 0;
+    gboolean is_console = strcmp(kind, "console") == 0, is_power = strcmp(kind, "power") == 0;
+    guint64 seconds = 0;
     g_autoptr(JsonObject) probe = json_object_new();
     json_object_set_string_member(probe, "kind", kind);
-    if (strcmp(kind, "power") == 0 || strcmp(kind, "agent") == 0)
-        return value ? no_probe(text, error) : g_steal_pointer(&probe);
+    if (!value && (is_power || strcmp(kind, "agent") == 0))
+        return g_steal_pointer(&probe);
     if (!value || !*value)
         return no_probe(text, error);
     if (is_console || strcmp(kind, "http") == 0)
         json_object_set_string_member(probe, is_console ? "pattern" : "url", value);
+    else if (is_power && g_ascii_string_to_unsigned(value, 10, 1, 86400, &seconds, NULL))
+        json_object_set_int_member(probe, "seconds", (gint64)seconds);
     else if (strcmp(kind, "tcp") != 0 || !set_end_point(probe, value))
         return no_probe(text, error);
     return g_steal_pointer(&probe);

@@ -97,6 +97,15 @@ static struct probe *probe_new(const struct probe_kind *kind, JsonObject *settin
     return probe;
 }
 
+static gboolean set_steady(struct probe *probe, JsonObject *settings, GError **error)
+{
+    guint64 seconds = 0;
+    if (!json_optional_uint(settings, "seconds", CONFIG, &seconds, error))
+        return FALSE;
+    probe->steady_ms = seconds * 1000;
+    return TRUE;
+}
+
 static gboolean add(GPtrArray *probes, JsonObject *settings, GError **error)
 {
     const char *word;
@@ -105,8 +114,8 @@ static gboolean add(GPtrArray *probes, JsonObject *settings, GError **error)
     for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++) {
         if (strcmp(kinds[i]->word, word) != 0)
             continue;
-        if (kinds[i] == &power)
-            return TRUE; /* it is there already */
+        if (kinds[i] == &power) /* it is there already */
+            return set_steady(probes->pdata[0], settings, error);
         /* Looking at the console takes no time; waiting for the others is not to hold it up. */
         struct probe *probe = probe_new(kinds[i], settings);
         g_ptr_array_insert(probes, kinds[i] == &console ? 1 : -1, probe);
@@ -151,7 +160,8 @@ GPtrArray *probes_of(const struct step_work *work, GError **error)
         return NULL;
     if (probes->len == 1 && has_agent(work))
         g_ptr_array_add(probes, probe_new(&agent, NULL));
-    first->steady_ms = probes->len == 1 ? STEADY_ALONE_MS : STEADY_MS;
+    if (!first->steady_ms)
+        first->steady_ms = probes->len == 1 ? STEADY_ALONE_MS : STEADY_MS;
     return g_steal_pointer(&probes);
 }
 
