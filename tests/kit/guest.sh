@@ -103,6 +103,7 @@ name='org.qemu.guest_agent.0'/></channel>"$'\n'
         # As most machines have it: with one a terminal can be opened on.
         console="<serial type='pty'><log file='$KIT_TMP/$name.console' append='on'/>"
         boot="    <boot dev='hd'/>"
+        devices+="    <video><model type='vga'/></video>"$'\n'
     else
         boot="    <kernel>$KIT_TMP/boot/vmlinuz</kernel>
     <initrd>$KIT_TMP/boot/initramfs</initrd>
