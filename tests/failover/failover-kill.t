@@ -1,0 +1,207 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The daemon is killed before, in the midst of and after the steps of moves, tests and what undoes them.
+# The next daemon goes on or goes back: the machine never runs twice, and is never left without a stated
+# state; and the same command again succeeds. A few kills, chosen by a seed; LANDFALL_LONG=1: every step.
+# The machines here have no system on them: QEMU answers like any other, and costs little.
+. "$(dirname "$0")/failover.sh"
+
+seed=${LANDFALL_SEED:-$((EPOCHSECONDS % 32768))}
+diag "LANDFALL_SEED=$seed"
+RANDOM=$seed
+chosen=2
+[ -z "${LANDFALL_LONG:-}" ] || chosen=1000
+
+
+# --- a daemon that is killed at a step ------------------------------------------------------------
+
+# landfalld runs the landfall beside it: here that is one which may kill the daemon first. $KIT_TMP/plan
+# says when: WORD before|midst|after, once.
+mkdir "$KIT_TMP/bin"
+cp "$KIT_BUILD/landfalld" "$KIT_TMP/bin/"
+cat >"$KIT_TMP/bin/landfall" <<END
+#!/bin/bash
+real=$KIT_BUILD/landfall
+plan=$KIT_TMP/plan
+steps=$KIT_TMP/steps
+END
+cat >>"$KIT_TMP/bin/landfall" <<'END'
+step=
+case $1 in
+failover-step) step=$2 ;;
+cycle) step=cycle && [[ " $* " != *' --final '* ]] || step=final ;;
+esac
+[ -z "$step" ] || echo "$step" >>"$steps"
+{ read -r word instant <"$plan"; } 2>/dev/null
+if [ -n "$step" ] && [ "$step" = "$word" ]; then
+    mv "$plan" "$plan.met"
+    case $instant in
+    before) kill -s KILL $PPID ;;
+    midst) (sleep 0.0$((RANDOM % 9 + 1)) && kill -s KILL $PPID) & ;;
+    after) "$real" "$@" >/dev/null 2>&1; kill -s KILL $PPID ;;
+    esac
+fi
+exec "$real" "$@"
+END
+chmod +x "$KIT_TMP/bin/landfall"
+PATH=$KIT_TMP/bin:$PATH
+command_line() {
+    "$KIT_BUILD/landfall" "$@"
+}
+
+# --- the machine ----------------------------------------------------------------------------------
+
+# tiny_write BYTE: through QEMU, so that bitmaps see it.
+tiny_write() {
+    local said
+    said=$(virsh -q qemu-monitor-command $machine --hmp \
+        "qemu-io -d /machine/peripheral/virtio-disk0/virtio-backend \"write -q -P $1 1M 64k\"")
+    [ -z "${said//[[:space:]]/}" ] || die "cannot write: $said"
+}
+
+# holds BYTE IMAGE
+holds() {
+    qemu-io -U -r -c "read -q -P $1 1M 64k" "$2" >"$KIT_TMP/.holds" 2>&1 && ! grep -q . "$KIT_TMP/.holds"
+}
+
+image_there() {
+    there virsh -q domblklist $machine | awk '$1 == "vda" { print $2 }'
+}
+
+# --- kills ----------------------------------------------------------------------------------------
+
+migrate=(migrate "$machine" --target there --on-deadline force --shutdown-deadline 1s --probe power=1 --yes --follow)
+test=(test-migrate "$machine" --target there --probe power=1 --follow)
+cleanup=(test-cleanup "$machine" --follow)
+rollback=(rollback "$machine" --deadline 1s --yes --follow)
+
+# Which steps an operation has: by doing it once. Leaves them in the array steps.
+steps_of() {
+    : >"$KIT_TMP/steps"
+    command_line "$@" >"$KIT_TMP/log" 2>&1 || { diag "$(<"$KIT_TMP/log")" && return 1; }
+    mapfile -t steps < <(grep -v '^cycle$' "$KIT_TMP/steps" | awk '!seen[$0]++')
+}
+
+# States that an operation may rest in.
+rests() {
+    local state
+    state=$(operation .state "$1")
+    [[ $state =~ ^(live|stuck|done|undone|failed|cancelled)$ ]]
+}
+
+# killed KIND STEP INSTANT COMMAND…: the daemon dies there, and the next one brings the operation to rest.
+killed() {
+    local kind=$1 name="$1, killed $3 $2"
+    echo "$2 $3" >"$KIT_TMP/plan"
+    shift 3
+    command_line "$@" >"$KIT_TMP/log" 2>&1 || true
+    ok "$name" wait_for 20 process_is_gone "$LANDFALLD_PID"
+    { wait "$LANDFALLD_PID" || true; } 2>/dev/null
+    never_two "$name: it does not run twice"
+    rm -f "$KIT_TMP/plan"
+    start_daemon
+    ok "$name: it comes to rest" wait_for $patience rests "$kind"
+    state=$(operation .state "$kind")
+    diag "$name: $state, the machine is $(state_of $machine), $(power here) here, $(power there) there"
+    [ "$state" != stuck ] || isnt_empty "$name: what to type next" "$(operation .next "$kind")"
+    never_two "$name: nor after that"
+}
+
+power() {
+    "$1" virsh -q domstate $machine 2>/dev/null | head -n 1 | grep . || echo none
+}
+
+isnt_empty() {
+    [ -n "$2" ] && [ "$2" != null ] && pass "$1" || fail "$1"
+}
+
+# some ARRAY-OF-STEPS…: pairs "STEP INSTANT", as many as were chosen.
+some() {
+    local pairs=() step
+    for step; do
+        pairs+=("$step before" "$step midst" "$step after")
+    done
+    while [ "${#pairs[@]}" -gt "$chosen" ]; do
+        unset "pairs[RANDOM % ${#pairs[@]}]"
+        pairs=("${pairs[@]}")
+    done
+    printf '%s\n' "${pairs[@]}"
+}
+
+# The machine is where it was before the move, and runs.
+at_home() {
+    [ "$(power here)/$(power there)" = "running/none" ]
+}
+has_moved() {
+    [ "$(power here)/$(power there)" = "shut off/running" ]
+}
+
+# go_home: whatever became of it.
+go_home() {
+    at_home || command_line "${rollback[@]}" >"$KIT_TMP/log" 2>&1 || diag "$(<"$KIT_TMP/log")"
+    ok "$1: home again" at_home
+}
+
+# --- the show -------------------------------------------------------------------------------------
+
+two_hosts
+define_empty $machine
+replicated $machine
+tiny_write 1
+ok "a move and a way back, for their steps" steps_of "${migrate[@]}"
+migrate_steps=("${steps[@]}")
+ok "back" steps_of "${rollback[@]}"
+rollback_steps=("${steps[@]}")
+ok "a test" steps_of "${test[@]}"
+test_steps=("${steps[@]}")
+ok "its end" steps_of "${cleanup[@]}"
+cleanup_steps=("${steps[@]}")
+diag "migrate: ${migrate_steps[*]}; rollback: ${rollback_steps[*]}"
+diag "test: ${test_steps[*]}; test-cleanup: ${cleanup_steps[*]}"
+host_looks "$KIT_TMP/looked"
+byte=1
+
+while read -r step instant; do
+    name="migrate, killed $instant $step"
+    byte=$((byte % 250 + 1))
+    tiny_write $byte
+    killed migrate "$step" "$instant" "${migrate[@]}"
+    has_moved || ok "$name: it runs somewhere" at_home
+    has_moved || ok "$name: the same command again" command_line "${migrate[@]}"
+    ok "$name: it has moved" has_moved
+    ok "$name: with what was written last" holds $byte "$(image_there)"
+    go_home "$name"
+    ok "$name: and here it is as it was" holds $byte "$KIT_TMP/$machine.qcow2"
+done < <(some "${migrate_steps[@]}")
+
+while read -r step instant; do
+    name="rollback, killed $instant $step"
+    byte=$((byte % 250 + 1))
+    tiny_write $byte
+    ok "$name: a move" command_line "${migrate[@]}"
+    killed rollback "$step" "$instant" "${rollback[@]}"
+    go_home "$name"
+    ok "$name: it is as it was" holds $byte "$KIT_TMP/$machine.qcow2"
+    ok "$name: replication goes on" command_line sync $machine --follow
+done < <(some "${rollback_steps[@]}")
+
+while read -r step instant; do
+    name="test, killed $instant $step"
+    killed test "$step" "$instant" "${test[@]}"
+    [ "$(operation .state test)" = live ] || ok "$name: the same command again" command_line "${test[@]}"
+    ok "$name: clean up" command_line "${cleanup[@]}"
+    as_before "$name: all is as before"
+    ok "$name: the machine runs on" at_home
+done < <(some "${test_steps[@]}")
+
+while read -r step instant; do
+    name="test-cleanup, killed $instant $step"
+    ok "$name: a test" command_line "${test[@]}"
+    killed test-cleanup "$step" "$instant" "${cleanup[@]}"
+    # Whatever is left of it goes when asked again; nothing may be left, which is no error to say.
+    command_line "${cleanup[@]}" >"$KIT_TMP/log" 2>&1 || true
+    as_before "$name: all is as before"
+done < <(some "${cleanup_steps[@]}")
+
+never_two "in all of this the machine never ran twice"
+done_testing
