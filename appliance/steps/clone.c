@@ -218,10 +218,27 @@ JsonObject *step_clone(const struct step_run *run, GError **error)
 /* --- the end of it -------------------------------------------------------------------------------
  */
 
+/* QEMU locks what it has open: an overlay that a machine runs on is not taken from under it,
+ * whoever started it. */
+static gboolean check_unused(const char *folder, const GPtrArray *names, GError **error)
+{
+    for (guint i = 0; i < names->len; i++) {
+        g_autofree char *path = g_build_filename(folder, names->pdata[i], NULL);
+        const char *const arguments[] = {"info", path, NULL};
+        g_autoptr(GError) cause = NULL;
+        if (!g_str_has_suffix(path, "." OVERLAY_FORMAT) || qemu_img_run(arguments, NULL, &cause) ||
+            !g_error_matches(cause, LANDFALL_ERROR, LANDFALL_ERROR_CONFLICT))
+            continue;
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean remove_folder(const char *folder, gint64 *ret_count, GError **error)
 {
     g_autoptr(GPtrArray) names = store_folder_list(folder, error);
-    if (!names)
+    if (!names || !check_unused(folder, names, error))
         return FALSE;
     for (guint i = 0; i < names->len; i++) {
         g_autofree char *path = g_build_filename(folder, names->pdata[i], NULL);

@@ -5,13 +5,17 @@
 #include <string.h>
 
 /* qemu-img knows the cause as a text alone. */
-static const char *hint_for(const char *complaint)
+static void set_error(const char *verb, const char *complaint, GError **error)
 {
+    enum landfall_error_code code = LANDFALL_ERROR_REPLICA;
+    const char *hint = NULL;
     if (strstr(complaint, g_strerror(ENOSPC)))
-        return "free some space in the store, then do it again";
-    if (strstr(complaint, "lock"))
-        return "another QEMU has the image: end the machine that runs on it";
-    return NULL;
+        hint = "free some space in the store, then do it again";
+    if (strstr(complaint, "lock")) {
+        code = LANDFALL_ERROR_CONFLICT;
+        hint = "another QEMU has the image: end the machine that runs on it";
+    }
+    landfall_error_set(error, code, hint, "qemu-img %s failed: %s", verb, complaint);
 }
 
 gboolean qemu_img_run(const char *const *arguments, char **ret_output, GError **error)
@@ -34,9 +38,7 @@ gboolean qemu_img_run(const char *const *arguments, char **ret_output, GError **
     gboolean ok = g_subprocess_communicate_utf8(process, NULL, NULL, &output, &complaint, &cause) &&
                   g_subprocess_get_successful(process);
     if (!ok)
-        landfall_error_set(error, LANDFALL_ERROR_REPLICA, hint_for(complaint ? complaint : ""),
-                           "qemu-img %s failed: %s", arguments[0],
-                           complaint ? g_strstrip(complaint) : cause->message);
+        set_error(arguments[0], complaint ? g_strstrip(complaint) : cause->message, error);
     else if (ret_output)
         *ret_output = g_steal_pointer(&output);
     return ok;

@@ -97,6 +97,8 @@ then_ok "F24: and once more" 1 start
 is "F24: it ran already" "$(fact already)" true
 refused "F26: what runs is not taken away" 'conflict: machine web-1 on host there still runs' 1 undefine
 
+refused "F26: nor are its disks" 'conflict: qemu-img info failed: .*lock.*end the machine' 1 remove-clone
+
 # --- the watch -----------------------------------------------------------------------------------
 
 refused "F25: a probe that cannot be" "config: probe 1: 'telepathy' is not a kind" 1 watch '{"options":{"probes":[{"kind":"telepathy"}]}}'

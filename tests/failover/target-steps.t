@@ -120,7 +120,7 @@ poll_ms() {
 
 mkfifo "$KIT_TMP/never"
 exec {never}<>"$KIT_TMP/never"
-rounds=2 more_rounds=3
+rounds=1 more_rounds=2
 [ -z "${LANDFALL_LONG:-}" ] || rounds=30 more_rounds=10
 kills=0 failures=0
 before=$(target_host)
