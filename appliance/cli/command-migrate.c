@@ -81,10 +81,25 @@ static gboolean plan(struct daemon *daemon, JsonObject *body, GError **error)
     return clear;
 }
 
-static char *what_happens(const struct daemon *daemon, const struct migrate_options *options)
+/* The one that is meant when none is named; owned by the caller. That there are none, or several,
+ * is for the daemon to refuse. */
+static char *only_target(struct daemon *daemon)
+{
+    JsonArray *items = NULL;
+    JsonObject *target;
+    g_autoptr(JsonObject) answer = client_call(daemon->client, "GET", "/targets", NULL, NULL);
+    if (answer && json_member_array(answer, "items", LANDFALL_ERROR_SOURCE, &items, NULL) &&
+        json_array_get_length(items) == 1 &&
+        json_element_object(items, 0, "items", LANDFALL_ERROR_SOURCE, &target, NULL))
+        return g_strdup(listing_string(target, "host"));
+    return NULL;
+}
+
+static char *what_happens(struct daemon *daemon, const struct migrate_options *options)
 {
     const char *machine = daemon->arguments[0];
-    const char *target = options->target ? options->target : "the target";
+    g_autofree char *only = options->target ? NULL : only_target(daemon);
+    const char *target = options->target ? options->target : only ? only : "the target";
     if (options->no_shutdown)
         return g_strdup_printf("%s goes on running. A copy of it, as of now, is started on %s%s.\n"
                                "What %s writes from now on is not in the copy.",
@@ -102,12 +117,12 @@ static gboolean migrate(struct daemon *daemon, GError **error)
 {
     const struct migrate_options *options = daemon->options;
     g_autoptr(JsonObject) body = migrate_body(options, error);
-    g_autofree char *what = what_happens(daemon, options);
     if (!body)
         return FALSE;
     if (options->plan)
         return plan(daemon, body, error);
     g_autofree char *id = daemon_machine(daemon, daemon->arguments[0], NULL, error);
+    g_autofree char *what = id ? what_happens(daemon, options) : NULL;
     if (!id || !ask_whether(options->yes, what, error))
         return FALSE;
     g_autofree char *path = daemon_path("/machines/", id, "/migrate");

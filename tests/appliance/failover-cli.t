@@ -75,7 +75,7 @@ for verb in migrate rollback complete reverse; do
     unlike "$verb: and nobody else" "$output" 'Go on'
 done
 like "yes is yes" "$(on_terminal y landfall rollback t/test)" 'Go on.*hint'
-like "F50: migrate says what happens" "$(on_terminal n landfall migrate t/test --target t --at 23:59)" \
+like "F50: migrate says what happens" "$(on_terminal n landfall migrate t/test --at 23:59)" \
     't/test is shut down at 23:59, its last changes are sent, and it is started on t'
 like "and without a shutdown" "$(on_terminal n landfall migrate t/test --no-shutdown)" 'goes on running'
 unlike "it asks about a machine that is there" "$(on_terminal y landfall migrate fly)" 'Go on'
