@@ -118,6 +118,15 @@ static void check_second_rows(struct state *state)
     state_replication_free(replication);
 }
 
+/* The table of jobs was built anew. */
+static void check_third_rows(struct state *state)
+{
+    g_assert_cmpint(number(state->database, "SELECT count(*) FROM job_event WHERE job = 3"), ==, 1);
+    g_assert_cmpint(number(state->database, "SELECT child_start FROM job WHERE id = 4"), ==, 200);
+    g_assert_cmpint(number(state->database, "SELECT seq FROM sqlite_sequence WHERE name = 'job'"),
+                    >=, 4);
+}
+
 static void test_old(void)
 {
     g_auto(GStrv) names = step_names();
@@ -133,6 +142,8 @@ static void test_old(void)
             check_first_rows(state);
         if (version >= 2)
             check_second_rows(state);
+        if (version >= 3)
+            check_third_rows(state);
         state_free(state);
     }
 }
