@@ -38,6 +38,7 @@ struct operation {
 
     gboolean cancelled;
     gboolean moved; /* the replication's state has changed */
+    gint64 turned;  /* the machine that is replicated instead from now on, or 0 */
     guint timer;    /* for whatever is next */
     guint save_timer;
     struct orphan *orphan; /* the child of an earlier daemon, until it has ended */

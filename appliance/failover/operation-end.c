@@ -5,6 +5,7 @@
 
 #include "appliance/failover/failover-private.h"
 #include "appliance/jobs/job-json.h"
+#include "appliance/state/replications.h"
 #include "base/error.h"
 #include "base/json.h"
 
@@ -152,6 +153,18 @@ static gboolean finish_complete(struct operation *operation, GError **error)
            close_operation(operation, FAILOVER_DONE, error);
 }
 
+/* The replication goes on, of the machine as it is at the target. */
+static gboolean finish_reverse(struct operation *operation, GError **error)
+{
+    struct state_failover *failover = operation->failover;
+    operation->turned = option_number(failover, "machine_there", 0);
+    return set_word(operation, WORD_REPLICATING, error) &&
+           state_replication_turn(state_of(operation), failover->machine, operation->turned,
+                                  error) &&
+           close_subject(operation, FAILOVER_DONE, error) &&
+           close_operation(operation, FAILOVER_DONE, error);
+}
+
 static gboolean finish_check(struct operation *operation, GError **error)
 {
     operation->subject->due_us = 0;
@@ -182,6 +195,8 @@ static gboolean finish(struct operation *operation, GError **error)
         return finish_complete(operation, error);
     if (is_kind(operation, STATE_FAILOVER_CHECK))
         return finish_check(operation, error);
+    if (is_kind(operation, STATE_FAILOVER_REVERSE))
+        return finish_reverse(operation, error);
     if (is_kind(operation, STATE_FAILOVER_CLEANUP))
         return close_subject(operation, FAILOVER_DONE, error) &&
                close_operation(operation, FAILOVER_DONE, error);
@@ -391,6 +406,8 @@ void operation_decided(struct operation *operation, gboolean over)
     struct failovers *failovers = operation->failovers;
     if (operation->moved)
         scheduler_moved(failovers->scheduler, operation->failover->machine);
+    if (operation->turned)
+        scheduler_moved(failovers->scheduler, operation->turned);
     operation->moved = FALSE;
     operation_publish(operation);
     if (!over) {

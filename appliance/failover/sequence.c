@@ -71,6 +71,13 @@ static const struct sequence_step complete_steps[] = {
     {NULL},
 };
 
+/* The pin stays: the machine at the target has its disks over that recovery point. */
+static const struct sequence_step reverse_steps[] = {
+    {"clean-source"},
+    {"release", .undoes = "lease"},
+    {NULL},
+};
+
 static const struct {
     const char *kind;
     const struct sequence_step *steps;
@@ -78,7 +85,7 @@ static const struct {
     {STATE_FAILOVER_TEST, test_steps},         {STATE_FAILOVER_MIGRATE, migrate_steps},
     {STATE_FAILOVER_PLAN, plan_steps},         {STATE_FAILOVER_CHECK, check_steps},
     {STATE_FAILOVER_CLEANUP, back_steps},      {STATE_FAILOVER_ROLLBACK, back_steps},
-    {STATE_FAILOVER_COMPLETE, complete_steps},
+    {STATE_FAILOVER_COMPLETE, complete_steps}, {STATE_FAILOVER_REVERSE, reverse_steps},
 };
 
 /* --- options -------------------------------------------------------------------------------------

@@ -25,12 +25,31 @@ static void let_go(struct scheduler *scheduler, gint64 machine)
     scheduler_pump(scheduler);
 }
 
+/* The machine is what another one has become. */
+static void take_up(struct scheduler *scheduler, gint64 machine)
+{
+    g_autoptr(GError) error = NULL;
+    struct state_replication *replication =
+        state_replication_get(scheduler->state, machine, &error);
+    struct unit *unit = replication ? unit_new(scheduler, replication, &error) : NULL;
+    if (!unit) {
+        scheduler_complain("replicate a machine elsewhere", error);
+        return;
+    }
+    g_hash_table_insert(scheduler->units, &unit->replication->machine, unit);
+    unit_plan(unit);
+    scheduler_publish_replication(scheduler, unit);
+    scheduler_pump(scheduler);
+}
+
 void scheduler_moved(struct scheduler *scheduler, gint64 machine)
 {
     g_autoptr(GError) error = NULL;
     struct unit *unit = scheduler_find(scheduler, machine, NULL);
-    if (!unit)
+    if (!unit) {
+        take_up(scheduler, machine);
         return;
+    }
     struct state_replication *replication =
         state_replication_get(scheduler->state, machine, &error);
     if (!replication) {

@@ -204,6 +204,23 @@ gboolean state_replication_progress(struct state *state,
            (state_changed_rows(state) == 1 || missing(replication->machine, error));
 }
 
+gboolean state_replication_turn(struct state *state, gint64 machine, gint64 to, GError **error)
+{
+    struct statement *update =
+        statement_new(state, "UPDATE OR IGNORE replication SET machine = ? WHERE machine = ?");
+    statement_bind_int(update, to);
+    statement_bind_int(update, machine);
+    if (!statement_done(update, error))
+        return FALSE;
+    if (state_changed_rows(state) == 1)
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_CONFLICT, "landfall stop ends one of the two",
+                       "machine %" G_GINT64_FORMAT " is replicated already, or %" G_GINT64_FORMAT
+                       " is not",
+                       to, machine);
+    return FALSE;
+}
+
 static gboolean delete_replication(struct state *state, gint64 machine, GError **error)
 {
     struct statement *removal = statement_new(state, "DELETE FROM replication WHERE machine = ?");

@@ -61,6 +61,10 @@ gboolean state_replication_change(struct state *state, const char *who, const ch
 gboolean state_replication_progress(struct state *state,
                                     const struct state_replication *replication, GError **error);
 
+/* It is about another machine from now on: the one that machine has become elsewhere. Error
+ * conflict when that is replicated already. */
+gboolean state_replication_turn(struct state *state, gint64 machine, gint64 to, GError **error);
+
 /* who NULL: the end of what somebody asked for before, without another line in the audit. */
 gboolean state_replication_remove(struct state *state, const char *who, gint64 machine,
                                   JsonObject *detail, GError **error);
