@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "replicator/sealed-json.h"
 #include "replicator/store-file.h"
+#include "replicator/store-hand-over.h"
 #include "replicator/store-hold.h"
 #include "replicator/store-name.h"
 #include "replicator/store-recover.h"
@@ -293,26 +294,31 @@ static gboolean machine_folders_create(const struct store_machine *machine, GErr
     return TRUE;
 }
 
+static gboolean machine_lock(struct store_machine *machine, GError **error)
+{
+    g_autofree char *lock = g_build_filename(machine->path, LOCK_NAME, NULL);
+    machine->lock = store_lock_take(lock, LOCK_WAIT_MS, error);
+    return machine->lock != NULL;
+}
+
+/* Whether it was handed over is asked before anything is made there, and again with the lock. */
 static gboolean machine_prepare(struct store_machine *machine, enum store_mode mode,
                                 GPtrArray *recovered, GError **error)
 {
-    if (mode == STORE_READ) {
+    if (mode != STORE_WRITE) {
         if (!g_file_test(machine->path, G_FILE_TEST_IS_DIR)) {
             landfall_error_set(error, LANDFALL_ERROR_CONFIG,
                                "landfall store list shows the machines",
                                "the store has no machine '%s'", machine->key);
             return FALSE;
         }
-        return manifests_load(machine, error);
+        return (mode == STORE_READ || machine_lock(machine, error)) &&
+               manifests_load(machine, error);
     }
-    g_autofree char *lock = g_build_filename(machine->path, LOCK_NAME, NULL);
-    if (!machine_folders_create(machine, error))
-        return FALSE;
-    machine->lock = store_lock_take(lock, LOCK_WAIT_MS, error);
-    return machine->lock && manifests_load(machine, error) &&
-           store_recover(machine, recovered, error);
+    return store_hand_over_check(machine->path, error) && machine_folders_create(machine, error) &&
+           machine_lock(machine, error) && store_hand_over_check(machine->path, error) &&
+           manifests_load(machine, error) && store_recover(machine, recovered, error);
 }
-
 struct store_machine *store_machine_open(const struct store *store, const char *key,
                                          enum store_mode mode, GPtrArray *recovered, GError **error)
 {

@@ -41,12 +41,13 @@ struct store_machine {
 
 enum store_mode {
     STORE_READ,
-    STORE_WRITE, /* creates the machine's folder, takes the lock, recovers */
+    STORE_WRITE,     /* creates the machine's folder, takes the lock, recovers */
+    STORE_HAND_OVER, /* takes the lock and changes nothing: see store-hand-over.h */
 };
 
 /* Opens a machine by folder name. recovered (may be NULL) gets a sentence for each thing that
  * recovery removed or finished. Errors: config (bad name, no such machine when reading), corrupt,
- * conflict (locked), replica. */
+ * conflict (locked, or handed over: that is no error when reading), replica. */
 struct store_machine *store_machine_open(const struct store *store, const char *key,
                                          enum store_mode mode, GPtrArray *recovered,
                                          GError **error);

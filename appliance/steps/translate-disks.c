@@ -108,6 +108,8 @@ static char *set_nbd(struct translating *translating, xmlNodePtr node,
     snapshot_xml_set(source, "protocol", "nbd");
     snapshot_xml_set(source, "name", disk->nbd_export ? disk->nbd_export : disk->name);
     xmlNodePtr host = snapshot_xml_child(source, "host", NULL);
+    if (translating->settings->nbd_reconnect)
+        snapshot_xml_set(snapshot_xml_child(source, "reconnect", NULL), "delay", "60");
     if (!disk->nbd_host) {
         snapshot_xml_set(host, "transport", "unix");
         snapshot_xml_set(host, "socket", disk->nbd_socket ? disk->nbd_socket : "");

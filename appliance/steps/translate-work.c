@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define TEST_SUFFIX "-test"
+#define RECONNECT_VERSION 10000000ul /* of libvirt; the element came a little before */
 
 /* Owns what the settings borrow, where that is not the work. */
 struct request {
@@ -162,6 +163,13 @@ static const char *choose_name(struct request *request, virConnectPtr connection
     return other ? keep(request, g_strconcat(name, "-", owner, NULL)) : name;
 }
 
+/* The schema of an older libvirt does not know the element, and refuses the definition. */
+static gboolean knows_reconnect(virConnectPtr connection)
+{
+    unsigned long version = 0;
+    return virConnectGetLibVersion(connection, &version) == 0 && version >= RECONNECT_VERSION;
+}
+
 static void take_identity(struct request *request, virConnectPtr connection)
 {
     const struct step_work *work = request->work;
@@ -259,6 +267,7 @@ struct translation *translate_work(virConnectPtr connection, const struct step_w
         take_identity(&request, connection);
         take_networks(&request);
         take_disks(&request);
+        request.settings.nbd_reconnect = knows_reconnect(connection);
         translation = translate_for(connection, source, &request.settings, error);
     }
     request_clear(&request);

@@ -49,6 +49,7 @@ struct translate_settings {
     const char *uuid; /* must be new where both can meet: on one host, and for tests */
     const struct translate_disk *disks; /* others are dropped */
     gsize disk_count;
+    gboolean nbd_reconnect;           /* the target's libvirt can tell QEMU to wait for a server */
     const char *const *exclude_disks; /* of those that are dropped, the operator has chosen these */
     JsonObject *networks;     /* source's network, bridge or device → network of the target */
     const char *test_network; /* all cards are put there, whatever the mapping says */

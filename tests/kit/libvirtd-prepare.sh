@@ -13,7 +13,8 @@ folder=$1
     exit 1
 }
 
-for path in /etc/libvirt /run/libvirt /var/lib/libvirt /var/cache/libvirt /var/log/libvirt; do
+for path in /etc/libvirt /run/libvirt /var/lib/libvirt /var/cache/libvirt /var/log/libvirt \
+    /etc/pki; do
     mkdir -p "$path"
     mount -t tmpfs -o mode=755 landfall-test "$path"
 done
