@@ -24,6 +24,8 @@
 #define MIB 1048576u
 /* As full as this, a pool is what made a copy fail. */
 #define POOL_FULL_BYTES (64u * MIB)
+#define TRIES 30u
+#define RETRY_MS 1000u
 
 struct copy {
     const struct step_run *run;
@@ -124,10 +126,33 @@ static gboolean is_ours(const struct block_disk *state, const struct volume *vol
     return FALSE;
 }
 
-static gboolean bring(struct copy *copy, const char *disk, guint64 size_bytes,
-                      const struct block_disk *state, struct volume *volume, GError **error)
+/* One try. *ret_gone: the job has failed; the disk is what it was. */
+static gboolean try_to_bring(struct copy *copy, const struct block_wait *wait,
+                             struct volume *volume, gboolean *ret_gone, GError **error)
 {
-    struct block_wait wait = {
+    struct block_disk state = {NULL};
+    if (!block_disk_read(copy->domain, wait->disk, FALSE, &state, error))
+        return FALSE;
+    gboolean runs = state.job != NULL;
+    gboolean ok = !runs || is_ours(&state, volume, wait->disk, error);
+    block_disk_clear(&state);
+    if (ok && !runs) {
+        volume_clear(volume);
+        ok =
+            tend_server(copy, error) &&
+            volume_make(copy->pool, copy->run->work, wait->disk, wait->disk_bytes, volume, error) &&
+            begin(copy, wait->disk, volume, error);
+    }
+    return ok && block_job_wait(wait, ret_gone, error) &&
+           (*ret_gone || block_job_pivot(wait, volume->path, error));
+}
+
+/* A job that loses the server fails, and so does the next as long as QEMU has not found it again.
+ */
+static gboolean bring(struct copy *copy, const char *disk, guint64 size_bytes,
+                      struct volume *volume, GError **error)
+{
+    const struct block_wait wait = {
         .run = copy->run,
         .domain = copy->domain,
         .disk = disk,
@@ -137,19 +162,18 @@ static gboolean bring(struct copy *copy, const char *disk, guint64 size_bytes,
         .tend = tend_server,
         .data = copy,
     };
-    gboolean gone;
-    if (state->job && !is_ours(state, volume, disk, error))
-        return FALSE;
-    if (!state->job) {
-        volume_clear(volume);
-        if (!tend_server(copy, error) ||
-            !volume_make(copy->pool, copy->run->work, disk, size_bytes, volume, error) ||
-            !begin(copy, disk, volume, error))
+    gboolean gone = FALSE;
+    for (guint tries = 0; tries < TRIES; tries++) {
+        if (!try_to_bring(copy, &wait, volume, &gone, error))
+            return FALSE;
+        if (!gone)
+            return TRUE;
+        if (volume_pool_free_bytes(copy->pool) < POOL_FULL_BYTES)
+            break;
+        if (!step_wait(copy->run, RETRY_MS, error))
             return FALSE;
     }
-    if (!block_job_wait(&wait, &gone, error))
-        return FALSE;
-    return gone ? ended_early(copy, disk, error) : block_job_pivot(&wait, volume->path, error);
+    return ended_early(copy, disk, error);
 }
 
 static JsonObject *disk_result(const char *disk, guint64 size_bytes, const struct volume *volume)
@@ -177,7 +201,7 @@ static JsonObject *copy_disk(struct copy *copy, JsonObject *fact, GError **error
     gboolean ok = block_disk_read(copy->domain, disk, FALSE, &state, error) &&
                   volume_find(copy->pool, copy->run->work, disk, &volume, &exists, error);
     gboolean done = ok && exists && g_strcmp0(state.source, volume.path) == 0;
-    if (ok && (done || bring(copy, disk, size_bytes, &state, &volume, error)))
+    if (ok && (done || bring(copy, disk, size_bytes, &volume, error)))
         result = disk_result(disk, size_bytes, &volume);
     copy->done_bytes += size_bytes;
     volume_clear(&volume);

@@ -6,7 +6,7 @@
  * turns to it. The base is the whole disk then, and no longer any recovery point: these go first,
  * once the machine's folder says so. keep: the folder says so, and that is all.
  *
- *   options: "disks": "merge" (default) | "keep"
+ *   options: "disks": "merge" (default) | "keep"; "copy_mib_s": N (0: as fast as it goes)
  *   hand-over → { "how": "merged" | "kept" | "pool" (copy has brought them there),
  *                 "disks": [ { "name": TEXT, "path": PATH at the target, "format": TEXT } … ],
  *                 "recovery_points": N gone, "removed": N files, "ms": N } */
@@ -36,6 +36,7 @@ struct hand_over {
     char *owner;
     guint64 total_bytes;
     guint64 done_bytes;
+    guint64 rate_mib;
     guint points;
     guint removed;
 };
@@ -59,8 +60,8 @@ static gboolean size_fits(const struct hand_over *over, const char *disk, guint6
 
 static gboolean begin(const struct hand_over *over, const char *disk, GError **error)
 {
-    if (virDomainBlockCommit(over->domain, disk, NULL, NULL, 0, VIR_DOMAIN_BLOCK_COMMIT_ACTIVE) ==
-        0)
+    if (virDomainBlockCommit(over->domain, disk, NULL, NULL, (unsigned long)over->rate_mib,
+                             VIR_DOMAIN_BLOCK_COMMIT_ACTIVE) == 0)
         return TRUE;
     gboolean active = virDomainIsActive(over->domain) == 1;
     snapshot_libvirt_error_set(error, LANDFALL_ERROR_SOURCE,
@@ -326,6 +327,7 @@ JsonObject *step_hand_over(const struct step_run *run, GError **error)
                            "disks can be merged or kept, and not '%s'", choice);
         ok = FALSE;
     }
+    ok = ok && step_work_option_uint(run->work, "copy_mib_s", 0, &over.rate_mib, error);
     if (ok && (disks = serve_disks(run->work, error)) && open_all(&over, error))
         result = strcmp(choice, "keep") == 0 ? hand_over_kept(&over, disks, error)
                                              : hand_over_merged(&over, disks, error);

@@ -76,13 +76,12 @@ static gboolean describe(virStoragePoolPtr pool, const struct step_work *work, c
     gboolean device;
     if (!pool_kind(pool, &device, error))
         return FALSE;
-    char *name =
+    ret_volume->name =
         g_strdup_printf("%s-%s.%s%s", work->machine_name, disk, owner, device ? "" : ".qcow2");
-    *ret_volume = (struct volume){
-        .name = g_strcanon(name, NAME_CHARACTERS, '-'),
-        .format = device ? "raw" : "qcow2",
-        .device = device,
-    };
+    g_strcanon(ret_volume->name, NAME_CHARACTERS, '-');
+    ret_volume->path = NULL;
+    ret_volume->format = device ? "raw" : "qcow2";
+    ret_volume->device = device;
     return TRUE;
 }
 

@@ -40,7 +40,7 @@ plain=$served_more
 
 # --- trust and serve -----------------------------------------------------------------------------
 
-ok "F45: trust" served trust
+ok "F40: trust" served trust
 is "puts certificates where QEMU looks" "$(jq -r '.folder, .installed' <<<"$result")" "/etc/pki/qemu"$'\n'true
 ok "trust again" served trust
 is "finds them" "$(jq -r .installed <<<"$result")" false

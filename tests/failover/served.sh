@@ -59,6 +59,7 @@ has_come_to() {
 
 # served_killed STEP BYTES: the step is killed when it has come as far as that.
 served_killed() {
+    local status=0 # not that of ok, which waits for its command's own
     begin_step "$1" web "$(jq -c --arg uuid "$web_uuid" --argjson facts "$served_facts" \
         '{machine: {uuid: $uuid}, facts: $facts} * .' <<<"$served_more")"
     wait_for 60 has_come_to "$2" || return 1
