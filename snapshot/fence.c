@@ -15,6 +15,7 @@ void snapshot_fence_free(struct snapshot_fence *fence)
     g_free(fence->target);
     g_free(fence->since);
     g_free(fence->title);
+    g_free(fence->disks);
     g_free(fence);
 }
 
@@ -33,6 +34,12 @@ static char *note_text(const struct snapshot_fence *fence)
     snapshot_xml_set(node, "autostart", fence->autostart ? "yes" : "no");
     if (fence->title)
         snapshot_xml_set(node, "title", fence->title);
+    if (fence->point) {
+        g_autofree char *point = g_strdup_printf("%" G_GUINT64_FORMAT, fence->point);
+        snapshot_xml_set(node, "point", point);
+    }
+    if (fence->disks)
+        snapshot_xml_set(node, "disks", fence->disks);
     return snapshot_xml_text(document);
 }
 
@@ -46,6 +53,10 @@ static struct snapshot_fence *note_parse(const char *text, GError **error)
     fence->target = snapshot_xml_string(document, NULL, "string(/*/@target)");
     fence->since = snapshot_xml_string(document, NULL, "string(/*/@since)");
     fence->title = snapshot_xml_string(document, NULL, "string(/*/@title)");
+    fence->disks = snapshot_xml_string(document, NULL, "string(/*/@disks)");
+    g_autofree char *point = snapshot_xml_string(document, NULL, "string(/*/@point)");
+    if (point)
+        g_ascii_string_to_unsigned(point, 10, 0, G_MAXINT64, &fence->point, NULL);
     fence->gone = snapshot_xml_holds(document, NULL, "/*/@state = 'gone'");
     fence->autostart = snapshot_xml_holds(document, NULL, "/*/@autostart = 'yes'");
     if (fence->owner && fence->target && fence->since)
@@ -202,6 +213,8 @@ static gboolean update(struct snapshot_fence *fence, const char *owner, const ch
     fence->target = g_strdup(target);
     fence->since = g_date_time_format_iso8601(now);
     fence->gone = gone;
+    fence->point = 0;
+    g_clear_pointer(&fence->disks, g_free);
     return TRUE;
 }
 
@@ -225,6 +238,26 @@ gboolean snapshot_fence_raise(virDomainPtr domain, const char *owner, const char
         *ret_fence = fence;
     else
         snapshot_fence_free(fence);
+    return ok;
+}
+
+gboolean snapshot_fence_note_disks(virDomainPtr domain, guint64 point, const char *disks,
+                                   GError **error)
+{
+    struct snapshot_fence *fence = NULL;
+    if (!snapshot_fence_read(domain, &fence, error))
+        return FALSE;
+    gboolean gone = fence && fence->gone;
+    if (!gone)
+        landfall_error_set(error, LANDFALL_ERROR_CONFLICT, NULL,
+                           "machine %s is not marked as moved away", virDomainGetName(domain));
+    if (gone) {
+        g_free(fence->disks);
+        fence->point = point;
+        fence->disks = g_strdup(disks);
+    }
+    gboolean ok = gone && note_write(domain, fence, error);
+    snapshot_fence_free(fence);
     return ok;
 }
 

@@ -16,6 +16,10 @@ struct snapshot_fence {
     /* As they were before. */
     gboolean autostart;
     char *title; /* or NULL */
+
+    /* What its disks hold; see snapshot_fence_note_disks. */
+    guint64 point; /* 0: not known */
+    char *disks;   /* or NULL */
 };
 
 void snapshot_fence_free(struct snapshot_fence *fence);
@@ -30,6 +34,12 @@ gboolean snapshot_fence_read(virDomainPtr domain, struct snapshot_fence **ret_fe
  * (gone with another owner), unsupported (no persistent definition), source. */
 gboolean snapshot_fence_raise(virDomainPtr domain, const char *owner, const char *target,
                               gboolean gone, struct snapshot_fence **ret_fence, GError **error);
+
+/* Notes at a machine that is gone which recovery point its disks hold, and the word for their state
+ * (snapshot_machine_state, or another of the caller's; NULL: not known). Errors: conflict (it is
+ * not gone), source. */
+gboolean snapshot_fence_note_disks(virDomainPtr domain, guint64 point, const char *disks,
+                                   GError **error);
 
 /* Puts title and autostart back and removes the note. No fence is fine; *ret_fence is what there
  * was, or NULL. Error source. */

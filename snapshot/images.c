@@ -63,6 +63,24 @@ GStrv snapshot_images(const struct snapshot_machine *machine, const struct machi
     return g_strv_builder_end(images);
 }
 
+/* Inode, birth, size and time of the last change, of each disk's own image. */
+char *snapshot_machine_state(const struct snapshot_machine *machine)
+{
+    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+    for (guint i = 0; i < machine->disks->len; i++) {
+        const struct machine_disk *disk = machine->disks->pdata[i];
+        g_autofree char *state = NULL, *image = NULL;
+        if (disk->public.unsupported_reason)
+            continue;
+        image = identify(machine, disk->public.source, &state);
+        if (!state)
+            return NULL;
+        g_checksum_update(sum, (const guchar *)state, (gssize)strlen(state) + 1);
+        g_checksum_update(sum, (const guchar *)image, (gssize)strlen(image) + 1);
+    }
+    return g_strdup(g_checksum_get_string(sum));
+}
+
 /* The top of one chain stands in the other: images were put on top since, or merged into lower
  * ones. A template below the images of several disks proves nothing. From there on downwards,
  * nothing is new and nothing was written. */

@@ -195,29 +195,34 @@ static JsonObject *lock_node(JsonObject *file)
     return node;
 }
 
-/* "backing": null: an image that would want one was not taken for ordinary. */
-static char *image_option(const struct machine_disk *disk)
+/* To be read, it has no image below it: one that would want one was not taken for ordinary. To be
+ * written, it comes with what lies below, as its header says. */
+static char *image_option(const struct machine_disk *disk, gboolean writable)
 {
     gboolean raw = strcmp(disk->public.format, "raw") == 0;
     g_autoptr(JsonObject) node = json_object_new();
     JsonObject *file = file_node(disk->public.source);
     json_object_set_string_member(node, "driver", disk->public.format);
     json_object_set_string_member(node, "node-name", disk->public.name);
-    json_object_set_boolean_member(node, "read-only", TRUE);
-    if (!raw)
+    json_object_set_boolean_member(node, "read-only", !writable);
+    if (writable) {
+        json_object_set_string_member(node, "discard", "unmap");
+        json_object_set_string_member(file, "discard", "unmap");
+    } else if (!raw) {
         json_object_set_null_member(node, "backing");
-    json_object_set_object_member(node, "file", raw ? lock_node(file) : file);
+    }
+    json_object_set_object_member(node, "file", raw && !writable ? lock_node(file) : file);
     return json_object_to_text(node, FALSE);
 }
 
-static char *export_option(const struct machine_disk *disk, const char *bitmap)
+static char *export_option(const struct machine_disk *disk, const char *bitmap, gboolean writable)
 {
     g_autoptr(JsonObject) export = json_object_new();
     json_object_set_string_member(export, "type", "nbd");
     json_object_set_string_member(export, "id", disk->public.name);
     json_object_set_string_member(export, "node-name", disk->public.name);
     json_object_set_string_member(export, "name", disk->public.name);
-    json_object_set_boolean_member(export, "writable", FALSE);
+    json_object_set_boolean_member(export, "writable", writable);
     if (bitmap) {
         JsonArray *bitmaps = json_array_new();
         json_array_add_string_element(bitmaps, bitmap);
@@ -227,22 +232,22 @@ static char *export_option(const struct machine_disk *disk, const char *bitmap)
 }
 
 static GStrv server_command(const struct snapshot_machine *machine,
-                            const struct snapshot_plan *plan)
+                            const struct snapshot_plan *plan, gboolean writable)
 {
     g_autoptr(GStrvBuilder) command = g_strv_builder_new();
     g_autofree char *address = g_strdup_printf("addr.type=fd,addr.str=%d", LISTEN_FD);
     g_strv_builder_add(command, SERVER);
     for (gsize i = 0; i < plan->disk_count; i++) {
         g_autofree char *image =
-            image_option(snapshot_machine_find_disk(machine, plan->disks[i].name));
+            image_option(snapshot_machine_find_disk(machine, plan->disks[i].name), writable);
         g_strv_builder_add_many(command, "--blockdev", image, NULL);
     }
     g_strv_builder_add_many(command, "--nbd-server", address, NULL);
     for (gsize i = 0; i < plan->disk_count; i++) {
         const struct snapshot_plan_disk *wanted = &plan->disks[i];
         const struct machine_disk *disk = snapshot_machine_find_disk(machine, wanted->name);
-        g_autofree char *export =
-            export_option(disk, disk->public.no_bitmap_cause ? NULL : wanted->base_checkpoint);
+        g_autofree char *export = export_option(
+            disk, disk->public.no_bitmap_cause ? NULL : wanted->base_checkpoint, writable);
         g_strv_builder_add_many(command, "--export", export, NULL);
     }
     return g_strv_builder_end(command);
@@ -289,9 +294,10 @@ static gboolean hear_greeting(const char *socket_path)
 }
 
 static GSubprocess *server_start(const struct snapshot_machine *machine,
-                                 const struct snapshot_plan *plan, const char *socket_path)
+                                 const struct snapshot_plan *plan, gboolean writable,
+                                 const char *socket_path)
 {
-    g_auto(GStrv) command = server_command(machine, plan);
+    g_auto(GStrv) command = server_command(machine, plan, writable);
     g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(
         G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_SILENCE);
     int fd = listen_at(socket_path);
@@ -330,7 +336,8 @@ gboolean snapshot_offline_serves(const struct snapshot *snapshot)
 /* --- begin ---------------------------------------------------------------------------------------
  */
 
-static gboolean serve(struct snapshot *snapshot, const struct snapshot_plan *plan)
+static gboolean serve(struct snapshot *snapshot, const struct snapshot_plan *plan,
+                      gboolean writable)
 {
     struct snapshot_machine *machine = snapshot->machine;
     g_autofree char *name = snapshot_socket_name(machine, plan->store_id);
@@ -339,9 +346,9 @@ static gboolean serve(struct snapshot *snapshot, const struct snapshot_plan *pla
     snapshot->socket_path = g_build_filename(folder, name, NULL);
     fill_disks(snapshot, plan);
     snapshot->offline = g_new0(struct offline, 1);
-    if (!are_same(snapshot, plan))
+    if (!writable && !are_same(snapshot, plan))
         return FALSE;
-    snapshot->offline->server = server_start(machine, plan, snapshot->socket_path);
+    snapshot->offline->server = server_start(machine, plan, writable, snapshot->socket_path);
     return snapshot->offline->server && hear_greeting(snapshot->socket_path);
 }
 
@@ -350,17 +357,86 @@ gboolean snapshot_offline_begin(struct snapshot *snapshot, const struct snapshot
     struct snapshot_machine *machine = snapshot->machine;
     if (!are_ordinary(machine, plan) || !are_sound(machine, plan))
         return FALSE;
-    if (serve(snapshot, plan)) {
-        snapshot->is_offline = TRUE;
+    snapshot->is_offline = TRUE;
+    if (serve(snapshot, plan, FALSE)) {
         snapshot->consistency = SNAPSHOT_SHUTDOWN;
         for (gsize i = 0; i < plan->disk_count && !snapshot->checkpoint; i++)
             snapshot->checkpoint = g_strdup(plan->disks[i].base_checkpoint);
         return TRUE;
     }
+    snapshot->is_offline = FALSE;
     snapshot_offline_end(snapshot);
     g_ptr_array_set_size(snapshot->disks, 0);
-    if (snapshot->socket_path)
-        unlink(snapshot->socket_path);
+    unlink(snapshot->socket_path);
     g_clear_pointer(&snapshot->socket_path, g_free);
     return FALSE;
+}
+
+/* --- for writing ---------------------------------------------------------------------------------
+ */
+
+/* Each of the plan's disks is one that can be written without its machine. */
+static gboolean check_writable(const struct snapshot_machine *machine,
+                               const struct snapshot_plan *plan, GError **error)
+{
+    const char *hint = "copy the disk by other means: landfall store export writes it as an image";
+    if (!machine->host->local) {
+        landfall_error_set(error, LANDFALL_ERROR_UNSUPPORTED, hint,
+                           "the disks of machine %s are on another host than this one",
+                           machine->name);
+        return FALSE;
+    }
+    for (gsize i = 0; i < plan->disk_count; i++) {
+        const char *name = plan->disks[i].name;
+        const struct machine_disk *disk = snapshot_machine_find_disk(machine, name);
+        if (disk && disk->is_plain && !disk->read_only && !disk->public.unsupported_reason &&
+            access(disk->public.source, R_OK | W_OK) == 0 &&
+            (strcmp(disk->public.format, "raw") == 0 || strcmp(disk->public.format, "qcow2") == 0))
+            continue;
+        landfall_error_set(error, LANDFALL_ERROR_UNSUPPORTED, hint,
+                           "machine %s: disk %s cannot be written: %s", machine->name, name,
+                           disk ? "only files and devices in raw or qcow2 format can, by a user "
+                                  "who may write to them"
+                                : "the machine has no such disk");
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean check_off(struct snapshot_machine *machine, GError **error)
+{
+    gboolean active = FALSE;
+    if (!snapshot_machine_ask_active(machine, &active, error))
+        return FALSE;
+    if (active)
+        landfall_error_set(error, LANDFALL_ERROR_CONFLICT, "shut it down first",
+                           "machine %s is running", machine->name);
+    return !active;
+}
+
+/* The socket of a server that was killed. */
+static gboolean remove_stale(struct snapshot_machine *machine, const struct snapshot_plan *plan,
+                             GError **error)
+{
+    g_autoptr(GPtrArray) removed = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *folder = snapshot_socket_dir(machine, plan->socket_dir, G_MAXINT);
+    return snapshot_files_remove_stale(machine, plan->store_id, folder, removed, error);
+}
+
+struct snapshot *snapshot_begin_write(struct snapshot_machine *machine,
+                                      const struct snapshot_plan *plan, GError **error)
+{
+    if (!snapshot_store_id_check(plan->store_id, error) || !check_off(machine, error) ||
+        !check_writable(machine, plan, error) || !remove_stale(machine, plan, error))
+        return NULL;
+    struct snapshot *snapshot = snapshot_new(machine, plan->store_id);
+    snapshot->is_offline = TRUE;
+    if (serve(snapshot, plan, TRUE))
+        return snapshot;
+    landfall_error_set(error, LANDFALL_ERROR_SOURCE,
+                       "see whether another program has the images open, and whether "
+                       "qemu-storage-daemon is installed",
+                       "machine %s: its disks cannot be opened for writing", machine->name);
+    snapshot_free(snapshot);
+    return NULL;
 }

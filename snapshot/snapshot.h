@@ -136,6 +136,17 @@ gboolean snapshot_thaw_guard_run(const char *uri, const char *uuid, const char *
 struct snapshot *snapshot_begin_nbd(const char *const *names, const char *const *uris,
                                     gsize disk_count, GError **error);
 
+/* Serves the disks of a machine that is off, on this host, for writing, and keeps it from being
+ * started meanwhile. Of the plan, names, store_id and socket_dir count. snapshot_end ends it. As
+ * for clean, the caller holds the machine's lock in the store. Errors: unsupported (another host, a
+ * disk that is no simple image), conflict (it runs), source (its images are in use). */
+struct snapshot *snapshot_begin_write(struct snapshot_machine *machine,
+                                      const struct snapshot_plan *plan, GError **error);
+
+/* A word for the state of the machine's disks that changes when somebody writes to them; owned by
+ * the caller. NULL: it cannot be told from here (devices, another host). */
+char *snapshot_machine_state(const struct snapshot_machine *machine);
+
 /* What was taken; all borrowed from the snapshot. Disks: array of struct snapshot_disk *.
  * Warnings: array of strings (a failed freeze, say). The checkpoint is NULL when there is none. */
 const GPtrArray *snapshot_disks(const struct snapshot *snapshot);
