@@ -12,6 +12,8 @@
 #include "appliance/steps/source-machine.h"
 #include "appliance/steps/steps.h"
 #include "base/json.h"
+#include "replicator/store.h"
+#include "snapshot/snapshot.h"
 
 static void set_before(JsonObject *object, const struct snapshot_fence *fence)
 {
@@ -38,6 +40,30 @@ static gboolean check_off(const struct source_machine *machine, const struct ste
     return FALSE;
 }
 
+/* What the disks hold, for a step write-back: nobody writes to them from here on. A note that is
+ * there stays, for somebody may have. Devices, and disks on another host, tell nothing. */
+static gboolean note_disks(const struct source_machine *source, const struct step_work *work,
+                           const struct snapshot_fence *fence, GError **error)
+{
+    if (fence->point)
+        return TRUE;
+    struct store *store = store_open(work->store_path, FALSE, error);
+    struct store_machine *replicas =
+        store ? store_machine_open(store, work->machine_uuid, STORE_READ, NULL, error) : NULL;
+    struct snapshot_host *host = replicas ? snapshot_host_open(work->source_uri, error) : NULL;
+    struct snapshot_machine *machine =
+        host ? snapshot_machine_lookup(host, work->machine_uuid, error) : NULL;
+    const struct manifest *latest = replicas ? store_machine_latest(replicas) : NULL;
+    g_autofree char *state = machine ? snapshot_machine_state(machine) : NULL;
+    gboolean ok = machine && (!latest || snapshot_fence_note_disks(source->domain, latest->number,
+                                                                   state, error));
+    snapshot_machine_free(machine);
+    snapshot_host_free(host);
+    store_machine_free(replicas);
+    store_free(store);
+    return ok;
+}
+
 JsonObject *step_fence(const struct step_run *run, GError **error)
 {
     const struct step_work *work = run->work;
@@ -48,10 +74,13 @@ JsonObject *step_fence(const struct step_run *run, GError **error)
         return NULL;
     gboolean ok =
         check_off(&machine, work, error) &&
-        snapshot_fence_raise(machine.domain, owner, work->target_host, TRUE, &fence, error);
+        snapshot_fence_raise(machine.domain, owner, work->target_host, TRUE, &fence, error) &&
+        note_disks(&machine, work, fence, error);
     source_machine_close(&machine);
-    if (!ok)
+    if (!ok) {
+        snapshot_fence_free(fence);
         return NULL;
+    }
     JsonObject *object = json_object_new();
     set_before(object, fence);
     json_object_set_string_member(object, "to", fence->target);

@@ -44,9 +44,10 @@ static const struct {
     {"remove-clone", REPLICA, step_remove_clone},
     {"unpin", REPLICA, step_unpin},
     {"shutdown", NEED_MACHINE | NEED_SOURCE | NEED_TARGET, step_shutdown},
-    {"fence", NEED_MACHINE | NEED_SOURCE | NEED_TARGET, step_fence},
+    {"fence", REPLICA | NEED_SOURCE | NEED_TARGET, step_fence},
     {"unfence", NEED_MACHINE | NEED_SOURCE, step_unfence},
     {"start-source", NEED_MACHINE | NEED_SOURCE, step_start_source},
+    {"write-back", REPLICA | NEED_SOURCE, step_write_back},
     {"clean-source", NEED_MACHINE | NEED_SOURCE | NEED_STORE, step_clean_source},
 };
 

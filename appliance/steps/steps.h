@@ -25,6 +25,7 @@ JsonObject *step_shutdown(const struct step_run *run, GError **error);
 JsonObject *step_fence(const struct step_run *run, GError **error);
 JsonObject *step_unfence(const struct step_run *run, GError **error);
 JsonObject *step_start_source(const struct step_run *run, GError **error);
+JsonObject *step_write_back(const struct step_run *run, GError **error);
 JsonObject *step_clean_source(const struct step_run *run, GError **error);
 JsonObject *step_trust(const struct step_run *run, GError **error);
 JsonObject *step_serve(const struct step_run *run, GError **error);
