@@ -7,8 +7,25 @@
  *   result    removed: a sentence for each thing that went, or that was left */
 
 #include "appliance/cycle/machine-forget.h"
+#include "appliance/steps/moved-disks.h"
 #include "appliance/steps/steps.h"
 #include "base/json.h"
+
+/* Bitmaps that go change the images, and not what the disks hold. */
+static gboolean forget(const struct step_work *work, const struct machine_forget_options *options,
+                       GPtrArray **ret_removed, GError **error)
+{
+    guint64 point = 0;
+    g_autoptr(GError) cause = NULL;
+    if (!moved_disks_point(work, &point, &cause) &&
+        !g_error_matches(cause, LANDFALL_ERROR, LANDFALL_ERROR_CONFIG) &&
+        !g_error_matches(cause, LANDFALL_ERROR, LANDFALL_ERROR_MISSING)) {
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return FALSE;
+    }
+    return machine_forget_run(options, ret_removed, error) &&
+           (point == 0 || moved_disks_note(work, point, error));
+}
 
 JsonObject *step_clean_source(const struct step_run *run, GError **error)
 {
@@ -30,7 +47,8 @@ JsonObject *step_clean_source(const struct step_run *run, GError **error)
         .socket_dir = socket_dir,
         .abandon = abandon,
     };
-    if (!machine_forget_run(&options, &removed, error))
+    if (!(abandon ? machine_forget_run(&options, &removed, error)
+                  : forget(work, &options, &removed, error)))
         return NULL;
     JsonObject *object = json_object_new();
     JsonArray *array = json_array_new();

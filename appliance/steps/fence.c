@@ -9,11 +9,11 @@
  * 0 if it ran before. Refused while the fence is up. */
 
 #include "snapshot/fence.h"
+#include "appliance/steps/moved-disks.h"
 #include "appliance/steps/source-machine.h"
 #include "appliance/steps/steps.h"
 #include "base/json.h"
 #include "replicator/store.h"
-#include "snapshot/snapshot.h"
 
 static void set_before(JsonObject *object, const struct snapshot_fence *fence)
 {
@@ -41,24 +41,17 @@ static gboolean check_off(const struct source_machine *machine, const struct ste
 }
 
 /* What the disks hold, for a step write-back: nobody writes to them from here on. A note that is
- * there stays, for somebody may have. Devices, and disks on another host, tell nothing. */
-static gboolean note_disks(const struct source_machine *source, const struct step_work *work,
-                           const struct snapshot_fence *fence, GError **error)
+ * there stays, for somebody may have. */
+static gboolean note_disks(const struct step_work *work, const struct snapshot_fence *fence,
+                           GError **error)
 {
     if (fence->point)
         return TRUE;
     struct store *store = store_open(work->store_path, FALSE, error);
     struct store_machine *replicas =
         store ? store_machine_open(store, work->machine_uuid, STORE_READ, NULL, error) : NULL;
-    struct snapshot_host *host = replicas ? snapshot_host_open(work->source_uri, error) : NULL;
-    struct snapshot_machine *machine =
-        host ? snapshot_machine_lookup(host, work->machine_uuid, error) : NULL;
     const struct manifest *latest = replicas ? store_machine_latest(replicas) : NULL;
-    g_autofree char *state = machine ? snapshot_machine_state(machine) : NULL;
-    gboolean ok = machine && (!latest || snapshot_fence_note_disks(source->domain, latest->number,
-                                                                   state, error));
-    snapshot_machine_free(machine);
-    snapshot_host_free(host);
+    gboolean ok = replicas && (!latest || moved_disks_note(work, latest->number, error));
     store_machine_free(replicas);
     store_free(store);
     return ok;
@@ -75,7 +68,7 @@ JsonObject *step_fence(const struct step_run *run, GError **error)
     gboolean ok =
         check_off(&machine, work, error) &&
         snapshot_fence_raise(machine.domain, owner, work->target_host, TRUE, &fence, error) &&
-        note_disks(&machine, work, fence, error);
+        note_disks(work, fence, error);
     source_machine_close(&machine);
     if (!ok) {
         snapshot_fence_free(fence);

@@ -27,6 +27,12 @@ step write-back m1
 step_ok "F17: nothing since then"
 is "F17: nothing was to do" "$(fact already) $(fact from_point) $(fact to_point)" "true 1 1"
 
+step clean-source m1
+step_ok "its replication is forgotten there"
+is "no checkpoint is left" "$(checkpoints m1)" ""
+step write-back m1
+is "F17: that changes nothing" "$(fact already) $(fact from_point) $(fact to_point)" "true 1 1"
+
 # --- elsewhere it goes on: two recovery points more ---------------------------------------------
 
 for disk in vda vdb; do
