@@ -31,7 +31,7 @@ DEBIAN_build := build-essential pkg-config libglib2.0-dev libjson-glib-dev libnb
                 libmicrohttpd-dev libcurl4-openssl-dev libpng-dev libsystemd-dev scdoc bash-completion
 DEBIAN_test := perl jq strace rsync util-linux procps iproute2 openssh-client dropbear-bin \
                netcat-openbsd gnutls-bin e2fsprogs xfsprogs sqlite3 systemd libnbd-bin nbdkit \
-               qemu-utils qemu-system-x86 libvirt-clients libvirt-daemon libvirt-daemon-system \
+               qemu-utils qemu-system-x86 ovmf libvirt-clients libvirt-daemon libvirt-daemon-system \
                libvirt-daemon-driver-qemu busybox-static cpio kmod linux-image-cloud-amd64 \
                qemu-guest-agent grub-common grub-pc-bin fdisk \
                libxml2-utils ovmf swtpm swtpm-tools diffutils \

@@ -8,12 +8,14 @@
  *             "disks": [ { "name": TEXT, "path": PATH at the target, "format": "qcow2",
  *                          "size_bytes": N, "keep_owner": true | false,
  *                          "layers": [ { "path": PATH at the target, "format": TEXT } … ] } … ] }
- *           Where the target does not see the store, paths are those here, and there is no
+ *           "nvram": PATH at the target of a copy of the source's UEFI variables, "nvram_copied":
+ * true Where the target does not see the store, paths are those here, and there is no
  *           target_folder.
  *   remove-clone → { "removed": N files } */
 
 #include "appliance/cycle/opened-machine.h"
 #include "appliance/steps/access.h"
+#include "appliance/steps/nvram.h"
 #include "appliance/steps/qemu-img.h"
 #include "appliance/steps/replica.h"
 #include "appliance/steps/steps.h"
@@ -174,7 +176,12 @@ static JsonObject *make_clone(const struct step_run *run, struct clone *clone, G
     clone->target_machine = g_build_filename(work->target_store_path ? work->target_store_path
                                                                      : clone->opened.store->path,
                                              clone->opened.machine->key, NULL);
-    JsonArray *disks = open_folders(clone, error) ? clone_disks(run, clone, manifest, error) : NULL;
+    gboolean nvram = FALSE;
+    JsonArray *disks = open_folders(clone, error) &&
+                               (!work->target_store_path ||
+                                nvram_copy(run, &clone->access, clone->folder, &nvram, error))
+                           ? clone_disks(run, clone, manifest, error)
+                           : NULL;
     if (!disks)
         return NULL;
     JsonObject *result = json_object_new();
@@ -182,6 +189,11 @@ static JsonObject *make_clone(const struct step_run *run, struct clone *clone, G
     json_object_set_string_member(result, "folder", clone->folder);
     if (work->target_store_path)
         json_object_set_string_member(result, "target_folder", target);
+    if (nvram) {
+        g_autofree char *path = g_build_filename(target, NVRAM_FILE, NULL);
+        json_object_set_string_member(result, "nvram", path);
+        json_object_set_boolean_member(result, "nvram_copied", TRUE);
+    }
     json_object_set_string_member(result, "store_id", clone->opened.store->id);
     json_object_set_array_member(result, "disks", disks);
     return result;

@@ -48,8 +48,8 @@ target_steps() {
 # target_host: all that tests could have left, as text. Groups of files are no litter: QEMU's user is let in
 # once, and so are the pins that every reader leaves.
 target_host() {
-    virsh -q list --all --name | grep . | sort
-    virsh -q net-list --all --name | grep . | sort
+    virsh -q list --all --name | sed '/^$/d' | sort
+    virsh -q net-list --all --name | sed '/^$/d' | sort
     ip -br link | awk '{ print $1 }' | sort
     (cd "$live_store" && find . ! -name '*.json.pin' -printf '%p %u %y\n' | sort)
     find /etc/libvirt /var/lib/libvirt -type f ! -path '*/domain-*' ! -path '*/checkpoint/*' | sort
