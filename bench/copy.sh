@@ -128,7 +128,7 @@ case_hash_scan() {
 case_contents() {
     local content mib
     for content in random zero sparse; do
-        mib=$((size_mib / 2))
+        mib=$((size_mib / 4))
         [ $content = sparse ] && mib=1048576
         gendisk $content "$work/old.raw" $mib 3 || die 'gendisk failed'
         measure_copy nbdkit raw "$work/old.raw" "nbdkit, $content"
@@ -188,9 +188,15 @@ command_nbdcopy_tls() {
     use_settings nbdcopy_tls
     command=(nbdcopy "${settings[@]}" "$uri" null:)
 }
+# With the cipher that Landfall takes.
+command_nbdcopy_tls_aes() {
+    command_nbdcopy_tls
+    command=(env GNUTLS_SYSTEM_PRIORITY_FILE="$work/aes" "${command[@]}")
+}
 
 case_tls() {
     first_cycle nbdkit "$work/base.raw"
+    printf '[overrides]\ntls-disabled-cipher = CHACHA20-POLY1305\n' >"$work/aes"
     psktool -u bench -p "$work/keys.psk" >/dev/null 2>&1 || die 'psktool failed'
     serve "$work/plain.pid" nbdkit -f -r -U "$work/plain.sock" -P "$work/plain.pid" file "$work/changed.raw"
     plain_pid=$pid
@@ -200,7 +206,7 @@ case_tls() {
     begin_group tls nbdkit "$(allocated_gib "$work/changed.raw")"
     tune nbdcopy_plain "${nbdcopy_settings[@]}"
     tune nbdcopy_tls '' '--connections=2 --threads=2'
-    interleave landfall_scan nbdcopy_plain nbdcopy_tls
+    interleave landfall_scan nbdcopy_plain nbdcopy_tls nbdcopy_tls_aes
     run_one 0 landfall_scan
     stop_server
     end "$plain_pid"

@@ -17,7 +17,7 @@ quick)
     some=(full_copy hash_scan bitmap size listing parallel live)
     ;;
 full)
-    size_mib=${BENCH_MIB:-8192} rounds=${BENCH_ROUNDS:-7} tuning_turns=2 short_factor=3
+    size_mib=${BENCH_MIB:-4096} rounds=${BENCH_ROUNDS:-3} tuning_turns=1 short_factor=2
     kinds=(nbdkit qemu-raw qemu-qcow2) delta_mibs=(8 64 256) parallel_mib=1024
     some=("${all_cases[@]}")
     ;;
