@@ -58,7 +58,7 @@ raised() {
 }
 move() {
     run landfall migrate web --yes --target there --on-deadline force --shutdown-deadline 1 \
-        --probe power --follow "$@"
+        --probe power=1 --follow "$@"
 }
 back() {
     run landfall rollback web --yes --deadline 1s --follow
@@ -80,11 +80,11 @@ landfall target set there >/dev/null
 # --- tests --------------------------------------------------------------------------------------
 
 breaks watch
-run landfall test-migrate web --probe power --follow
+run landfall test-migrate web --probe power=1 --follow
 is "F7: a test that fails" "$status $(last test "state || ' ' || verdict")" "1 failed failed"
 is "F7: leaves nothing" "$(there list --all --name | xargs)" ""
 breaks
-run landfall test-migrate web --probe power --cleanup-after 1s --follow
+run landfall test-migrate web --probe power=1 --cleanup-after 1s --follow
 is "a test that passes" "$status $(last test verdict)" "0 passed"
 ok "F7: is cleaned up at its time" wait_for 30 state_is \
     "SELECT state FROM failover WHERE kind = 'test' ORDER BY id DESC LIMIT 1" "done"
@@ -150,7 +150,10 @@ is "nothing is left there" "$(there list --all --name | xargs)$(raised)" ""
 move --commit-after 2s
 daemon_stop
 daemon_start
-ok "F8: what nobody confirms is rolled back" wait_for 90 eval \
+ok "F8: what nobody confirms goes back" wait_for 30 state_is \
+    "SELECT state FROM replication" rolling-back
+there -q destroy web # its guest would not hear of a shutdown for a minute
+ok "F8: and is back" wait_for 30 eval \
     '[ "$(word)" = replicating ] && here_is running'
 move --commit-after 5s --rollback-unless probes
 ok "F8: what is well stays" wait_for 30 state_is "SELECT state FROM failover WHERE kind = 'check'" \
