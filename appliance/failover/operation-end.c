@@ -13,7 +13,7 @@
 
 /* What goes back waits for a host that comes back, for a while. */
 #define TRIES_MAX 4u
-#define TRY_MS 1000u
+#define TRY_MS 500u
 
 static gboolean is_kind(const struct operation *operation, const char *kind)
 {

@@ -89,6 +89,39 @@ static JsonObject *options_after(JsonObject *options, const struct state_failove
     return copy;
 }
 
+static gboolean is_on(struct failovers *failovers, gint64 machine, const char *host)
+{
+    struct state_machine *known = state_machine_get(failovers->state, machine, NULL);
+    gboolean is = known && !known->gone_us && strcmp(known->host, host) == 0;
+    state_machine_free(known);
+    return is;
+}
+
+/* Where a machine has come from by a move that was turned round, what it was still is. */
+static gboolean check_origin(struct failovers *failovers, gint64 machine, const char *target,
+                             GError **error)
+{
+    const struct state_failover_filter filter = {.kind = STATE_FAILOVER_REVERSE};
+    g_autoptr(GPtrArray) turns = state_failover_list(failovers->state, &filter, error);
+    for (guint i = 0; turns && i < turns->len; i++) {
+        const struct state_failover *turn = turns->pdata[i];
+        if (turn->state != FAILOVER_DONE || option_number(turn, "machine_there", 0) != machine ||
+            !is_on(failovers, turn->machine, target))
+            continue;
+        g_autofree char *name = verbs_name(failovers, machine);
+        g_autofree char *hint = g_strdup_printf(
+            "remove what it was with `virsh undefine %s` on host %s (its disks stay where they "
+            "are); then landfall migrate %s --target %s moves it there anew, from the replica",
+            name, target, name, target);
+        landfall_error_set(error, LANDFALL_ERROR_UNSUPPORTED, hint,
+                           "machine %s has come from host %s, and its old disks cannot be brought "
+                           "up to date yet",
+                           name, target);
+        return FALSE;
+    }
+    return turns != NULL;
+}
+
 static gboolean begin_move(struct failovers *failovers, const char *who, gint64 machine,
                            JsonObject *options, const struct state_failover *after,
                            struct failover_ids *ret_ids, GError **error)
@@ -108,7 +141,8 @@ static gboolean begin_move(struct failovers *failovers, const char *who, gint64 
         .word = after || at_us > now_us ? NULL : WORD_MIGRATING,
     };
     state_replication_free(replication);
-    if (!target || !failovers_begin(failovers, &request, ret_ids, error))
+    if (!target || !check_origin(failovers, machine, target, error) ||
+        !failovers_begin(failovers, &request, ret_ids, error))
         return FALSE;
     return after || at_us <= now_us || look_ahead(failovers, ret_ids->operation, error);
 }
