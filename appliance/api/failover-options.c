@@ -53,6 +53,8 @@ static const struct option options_known[] = {
     {"keep_disks", OPTION_BOOLEAN},
     {"deadline_s", OPTION_NUMBER, 1, 86400},
     {"disks", OPTION_WORD, .words = "merge keep"},
+    {"copy_mib_s", OPTION_NUMBER, 0, 1024u * 1024},
+    {"abandon", OPTION_BOOLEAN},
     {"interval_days", OPTION_NUMBER, 1, 366},
     {"weekday", OPTION_NUMBER, 0, 6},
     {"time", OPTION_CLOCK},

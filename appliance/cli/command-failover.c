@@ -14,7 +14,8 @@
 struct verb_options {
     char *disks;
     char *deadline;
-    gboolean keep_disks, yes, follow;
+    char *copy_limit;
+    gboolean keep_disks, abandon, yes, follow;
 };
 
 /* Asks whether what happens is meant, and then the daemon. */
@@ -110,7 +111,10 @@ static gboolean complete(struct daemon *daemon, GError **error)
     g_autoptr(JsonObject) body = json_object_new();
     const struct body_text text = {"disks", options->disks};
     body_set_texts(body, &text, 1);
-    return ask_and_do(daemon, "/complete", body,
+    if (options->abandon)
+        json_object_set_boolean_member(body, "abandon", TRUE);
+    return body_set_mebibytes(body, "copy-limit", "copy_mib_s", options->copy_limit, error) &&
+           ask_and_do(daemon, "/complete", body,
                       "stays where it has moved to, and its replication ends.\nThere is no way "
                       "back after that but another migration.",
                       "the end of the move", error);
@@ -122,6 +126,10 @@ int command_complete(int argc, char **argv)
     const GOptionEntry entries[] = {
         {"disks", 0, 0, G_OPTION_ARG_STRING, &options.disks,
          "merge: its disks become single files, the default; keep: they stay layers", "WORD"},
+        {"copy-limit", 0, 0, G_OPTION_ARG_STRING, &options.copy_limit,
+         "Merge at so many bytes a second at most: 50M", "BYTES"},
+        {"abandon", 0, 0, G_OPTION_ARG_NONE, &options.abandon,
+         "Leave the host that it came from as it is: for one that is gone for good", NULL},
         {"yes", 0, 0, G_OPTION_ARG_NONE, &options.yes, "Do not ask", NULL},
         {"follow", 0, 0, G_OPTION_ARG_NONE, &options.follow, "Show its progress until it ends",
          NULL},
@@ -137,6 +145,7 @@ int command_complete(int argc, char **argv)
                                         .work = complete,
                                     });
     g_free(options.disks);
+    g_free(options.copy_limit);
     return status;
 }
 
@@ -146,10 +155,11 @@ int command_complete(int argc, char **argv)
 static gboolean reverse(struct daemon *daemon, GError **error)
 {
     g_autoptr(JsonObject) body = json_object_new();
-    return ask_and_do(daemon, "/reverse", body,
-                      "stays where it has moved to and is replicated from there.\nThe disks where "
-                      "it came from are overwritten with what it has now.",
-                      "turning round", error);
+    return ask_and_do(
+        daemon, "/reverse", body,
+        "stays where it has moved to, and is replicated from there from now on.\nThe machine "
+        "that it left stays where it is, off, with the disks that it had.",
+        "turning round", error);
 }
 
 int command_reverse(int argc, char **argv)
@@ -164,7 +174,7 @@ int command_reverse(int argc, char **argv)
     return daemon_command_run(argc, argv,
                               &(struct daemon_command){
                                   .entries = entries,
-                                  .parameters = "MACHINE - replicate it back to where it came from",
+                                  .parameters = "MACHINE - replicate it from where it has moved to",
                                   .minimum = 1,
                                   .maximum = 1,
                                   .options = &options,

@@ -15,7 +15,7 @@
 /* As they were written; NULL: not given. */
 struct migrate_options {
     char *target, *shutdown_deadline, *on_deadline, *final_pass, *max_passes, *verify, *on_failure;
-    char *at, *commit_after, *rollback_unless, *require_test_days;
+    char *at, *commit_after, *rollback_unless, *require_test_days, *copy_limit;
     char **probes;
     gboolean no_shutdown, network_live, plan, yes, follow;
 };
@@ -57,7 +57,8 @@ static JsonObject *migrate_body(const struct migrate_options *options, GError **
         !body_set_time(body, "at", "at", options->at, error) ||
         !body_set_duration(body, "commit-after", "commit_after_s", options->commit_after, error) ||
         !body_set_number(body, "require-test", "require_test_days", options->require_test_days, 1,
-                         NULL, error))
+                         NULL, error) ||
+        !body_set_mebibytes(body, "copy-limit", "copy_mib_s", options->copy_limit, error))
         return NULL;
     return g_steal_pointer(&body);
 }
@@ -167,6 +168,8 @@ int command_migrate(int argc, char **argv)
          "WORD"},
         {"require-test", 0, 0, G_OPTION_ARG_STRING, &options.require_test_days,
          "Only if a test has passed in the last N days", "N"},
+        {"copy-limit", 0, 0, G_OPTION_ARG_STRING, &options.copy_limit,
+         "Bring disks to the target at so many bytes a second at most: 50M", "BYTES"},
         {"no-shutdown", 0, 0, G_OPTION_ARG_NONE, &options.no_shutdown,
          "Leave the machine running, and start a copy of its latest data", NULL},
         {"network-live", 0, 0, G_OPTION_ARG_NONE, &options.network_live,

@@ -69,8 +69,8 @@ answers() {
 }
 
 # Paths of operations that need a machine that can be moved; and the others.
-API_MOVES='/(test-|migrate|confirm|rollback|complete|rehearsal|operations/)'
-API_OTHERS="^(?!.*($API_MOVES|/reverse))"
+API_MOVES='/(test-|migrate|confirm|rollback|complete|reverse|rehearsal|operations/)'
+API_OTHERS="^(?!.*$API_MOVES)"
 
 # api_answers_fit [PATHS]: every answer so far is one that openapi.json allows, and each operation of
 # these paths has been used.

@@ -10,23 +10,30 @@ field() {
     jq -rc "$1" <<<"$answer"
 }
 
-tiny_define web
-virsh -q destroy web
-virsh dumpxml web --inactive | sed 's#</devices>#<video><model type="vga"/></video></devices>#' >"$KIT_TMP/web.xml"
-virsh -q define "$KIT_TMP/web.xml" && virsh -q start web
+# With a screen, and with processors that run.
+for name in web db; do
+    tiny_define "$name"
+    virsh -q destroy "$name"
+    virsh dumpxml "$name" --inactive | sed 's#</devices>#<video><model type="vga"/></video></devices>#' >"$KIT_TMP/$name.xml"
+    virsh -q define "$KIT_TMP/$name.xml" && virsh -q start "$name"
+done
 libvirtd_start_other there
 api_start
 api_people
 ask root POST /api/v1/hosts "{\"name\":\"here\",\"uri\":\"$LIBVIRT_DEFAULT_URI\"}"
 ask root POST /api/v1/hosts "{\"name\":\"there\",\"uri\":\"$LIBVIRT_OTHER_URI\"}"
 ask root POST /api/v1/stores "{\"name\":\"main\",\"path\":\"$KIT_TMP/store\"}"
-has_machine() { ask root GET '/api/v1/machines?name=web'; [ "$(field '.items | length')" = 1 ]; }
-ok "there is a machine" wait_for 30 has_machine
-machine=/api/v1/machines/$(field '.items[0].id')
+# replicate_it NAME: sets machine.
+has_machine() { ask root GET "/api/v1/machines?name=$1"; [ "$(field '.items | length')" = 1 ]; }
 is_begun() { ask root PUT "$machine/replication" '{"store":"main","interval_s":86400}'; [ "$code" = 202 ]; }
-ok "it is replicated" wait_for 30 is_begun
 has_point() { ask root GET "$machine"; [ "$(field '.replication.last_point // 0')" -gt 0 ]; }
-ok "it has a recovery point" wait_for 60 has_point
+replicate_it() {
+    ok "there is a machine $1" wait_for 30 has_machine "$1"
+    machine=/api/v1/machines/$(field '.items[0].id')
+    ok "$1 is replicated" wait_for 30 is_begun
+    ok "$1 has a recovery point" wait_for 60 has_point
+}
+replicate_it web
 
 # begin NAME PATH [BODY]: a job of the machine's, which is waited for; its state is what the name says.
 is_over() { ask operator GET "$1"; [[ $(field .state) != queued && $(field .state) != running ]]; }
@@ -80,6 +87,8 @@ migrate/plan {"verify":7}
 rollback {"keep_disks":"yes"}
 rollback {"deadline_s":-1}
 complete {"disks":"burn"}
+complete {"copy_mib_s":-1}
+complete {"abandon":"yes"}
 END
 while read -r body; do
     answers "F51: rehearsal $body" 400 operator PUT "$machine/rehearsal" "$body"
@@ -105,7 +114,7 @@ is "F51: nothing has begun: none" "$(field '.items | length')" 0
 
 begin "no such recovery point" test-migrate '{"recovery_point":77}'
 is "no such recovery point: fails" "$(field '"\(.state) \(.error.code)"')" "failed config"
-begin "a test" test-migrate '{"wait_s":60,"probes":[{"kind":"power"}]}'
+begin "a test" test-migrate '{"wait_s":60,"probes":[{"kind":"power","seconds":1}]}'
 is "a test: passes" "$(field .state)" 'done'
 answers "F53: it is shown" 200 viewer GET "$operation"
 is "F53: with all steps" "$(field '[.steps[] | .state] | unique | join(" ")')" 'done'
@@ -127,7 +136,7 @@ answers "goes" 204 operator DELETE "$machine/rehearsal"
 
 # --- a move -------------------------------------------------------------------------------------
 
-force='{"shutdown_deadline_s":1,"on_deadline":"force","probes":[{"kind":"power"}]}'
+force='{"shutdown_deadline_s":1,"on_deadline":"force","probes":[{"kind":"power","seconds":1}]}'
 begin "a plan" migrate/plan "$force"
 diag "$(field '.error // .result.verdict')"
 is "a plan: is made" "$(field '.result | has("checks") and has("diff") and has("downtime")')" true
@@ -143,6 +152,12 @@ is "the way back: is made" "$(field .state)" 'done'
 begin "a move again" migrate "$force"
 is "a move again: is made" "$(field .state)" 'done'
 begin "for good" complete '{"disks":"keep"}'
+[ "$(field .state)" = 'done' ] || diag "$answer"
+is "for good: is done" "$(field .state)" 'done'
+replicate_it db
+begin "another move" migrate "$force"
+begin "turned round" reverse
+is "turned round: is done" "$(field .state)" 'done'
 move=/api/v1/operations/$(ask viewer GET '/api/v1/operations?kind=migrate&limit=1'; field '.items[0].id')
 answers "its report" 200 viewer GET "$move/report"
 is "F53: has the times of it" "$(field '.timeline | map(.step) | contains(["shutdown", "start"])')" true
