@@ -50,22 +50,23 @@ static void keep_loader(struct translating *translating, gboolean secure)
         snapshot_xml_set(translate_element(translating, "/domain/features", "smm"), "state", "on");
 }
 
-/* The variables' place: a file of the target's, filled from the template when it is not there. */
-static void set_nvram(struct translating *translating)
+/* The variables' place: a file of the target's, filled from the template when it is not there.
+ * Those of another image are of no use. */
+static void set_nvram(struct translating *translating, gboolean same_image)
 {
-    const char *path = translating->settings->nvram;
+    const struct translate_settings *settings = translating->settings;
+    gboolean copied = same_image && settings->nvram && settings->nvram_copied;
+    const char *path = settings->nvram_copied && !copied ? NULL : settings->nvram;
     xmlNodePtr nvram = translate_element(translating, "/domain/os", "nvram");
     g_autofree char *before = snapshot_xml_string(
         translating->document, nvram, "string(./text() | ./source/@file | ./source/@dev)");
     translate_set_text(nvram, path ? path : "");
     translate_remove_attribute(nvram, "type");
-    gboolean copied = path && translating->settings->nvram_copied;
     translate_note(translating, copied ? TRANSLATE_INFO : TRANSLATE_WARNING, "UEFI variables",
                    before, path ? path : "libvirt's place",
-                   copied
-                       ? "a copy of its own"
-                       : "they are in no recovery point: boot entries and keys that the guest has "
-                         "set are those of a fresh machine");
+                   copied ? "a copy of its own"
+                          : "they are in no recovery point: boot entries and keys that the guest "
+                            "has set are those of a fresh machine");
     if (!path && !nvram->properties)
         snapshot_xml_remove(nvram);
 }
@@ -77,7 +78,8 @@ static void set_uefi(struct translating *translating)
     gboolean secure = snapshot_xml_holds(translating->document, os,
                                          "./loader/@secure='yes' or ./firmware/feature["
                                          "@name='secure-boot' and @enabled='yes']");
-    if (loader && loader_offered(translating, loader)) {
+    gboolean same_image = loader && loader_offered(translating, loader);
+    if (same_image) {
         keep_loader(translating, secure);
     } else if (uefi_offered(translating)) {
         choose_uefi(translating, secure);
@@ -92,7 +94,7 @@ static void set_uefi(struct translating *translating)
             "edk2-ovmf)");
         return;
     }
-    set_nvram(translating);
+    set_nvram(translating, same_image);
 }
 
 static void set_bios(struct translating *translating)

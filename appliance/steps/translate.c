@@ -206,6 +206,18 @@ static void set_uuid(struct translating *translating)
     }
 }
 
+/* Where libvirt puts it. */
+static xmlNodePtr metadata_of(struct translating *translating)
+{
+    xmlNodePtr metadata = translate_node(translating->document, "/domain/metadata");
+    xmlNodePtr before =
+        translate_node(translating->document, "(/domain/name | /domain/uuid | /domain/title | "
+                                              "/domain/genid | /domain/description)[last()]");
+    if (metadata || !before)
+        return metadata ? metadata : translate_element(translating, "/domain", "metadata");
+    return xmlAddNextSibling(before, xmlNewNode(NULL, (const xmlChar *)"metadata"));
+}
+
 static void set_metadata(struct translating *translating)
 {
     const struct translate_settings *settings = translating->settings;
@@ -217,14 +229,7 @@ static void set_metadata(struct translating *translating)
     if (!settings->owner)
         return;
     g_autofree char *point = g_strdup_printf("%" G_GUINT64_FORMAT, settings->recovery_point);
-    xmlNodePtr metadata = translate_node(translating->document, "/domain/metadata");
-    if (!metadata)
-        /* Where libvirt puts it. */
-        metadata = xmlAddNextSibling(
-            translate_node(translating->document,
-                           "(/domain/name | /domain/uuid | /domain/title | /domain/genid | "
-                           "/domain/description)[last()]"),
-            xmlNewNode(NULL, (const xmlChar *)"metadata"));
+    xmlNodePtr metadata = metadata_of(translating);
     xmlNodePtr stamp = xmlNewChild(metadata, NULL, (const xmlChar *)"machine", NULL);
     xmlSetNs(stamp,
              xmlNewNs(stamp, (const xmlChar *)TRANSLATE_STAMP_URI, (const xmlChar *)"landfall"));

@@ -61,4 +61,26 @@ is "screens are the host's own" \
 source_only='/opt/qemu|/dev/tpm0|hostdev|/srv/shared|192\.0\.2\.1|/srv/iso|hugepages|cpuset'
 is "nothing of the source's devices is left" \
     "$(grep -cE "$source_only" "$KIT_TMP/out.xml" || true)" 0
+# --- a machine with UEFI and a TPM, for real ----------------------------------------------------
+
+minimal q35 | sed "s|<os>|<features><acpi/></features><os firmware='efi'>|
+    s|<interface|<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm><interface|" >"$KIT_TMP/uefi.xml"
+virsh -q define "$KIT_TMP/uefi.xml"
+virsh dumpxml --inactive plain >"$KIT_TMP/uefi.xml"
+virsh -q undefine --nvram plain
+mkdir -p "$KIT_TMP/clones"
+chmod 777 "$KIT_TMP/clones"
+qemu-img create -q -f qcow2 "$KIT_TMP/clones/vda.qcow2" 16M
+chmod 666 "$KIT_TMP/clones/vda.qcow2" # its owner is left alone
+ok "UEFI: is translated" translates test "$KIT_TMP/uefi.xml"
+sed -i "s|/srv/clones|$KIT_TMP/clones|; /<backingStore/,/<.backingStore>/d" "$KIT_TMP/out.xml"
+virsh -q net-create <(echo "<network><name>isolated</name><bridge name='lf-isolated'/></network>") >/dev/null
+virsh -q define "$KIT_TMP/out.xml"
+ok "F30: UEFI: starts" virsh -q start a-test
+ok "F30: UEFI: has variables of its own" test -s "$KIT_TMP/clones/nvram.fd"
+is "F30: UEFI: they are the template's size" "$(stat -c %s "$KIT_TMP/clones/nvram.fd")" \
+    "$(stat -c %s /usr/share/OVMF/OVMF_VARS_4M.fd)"
+is "F30: UEFI: runs" "$(virsh -q domstate a-test | head -n 1)" running
+virsh -q destroy a-test
+virsh -q undefine --nvram a-test
 done_testing

@@ -137,12 +137,14 @@ static void test_without_kvm(void)
 
 static void test_firmware_of_the_target(void)
 {
-    /* An image that the target does not have: the nearest of its own. */
+    /* An image that the target does not have: the nearest of its own, with which the variables of
+     * the other would not start. */
+    const struct translate_settings copied = {.nvram = "/c/nvram.fd", .nvram_copied = TRUE};
     struct translation *result =
         vary("kvm", "pc-q35-7.2",
              "<loader readonly='yes' secure='yes' type='pflash'>/opt/edk2/secure.fd</loader>"
              "<nvram template='/opt/edk2/vars.fd'>/var/lib/x.fd</nvram>",
-             "", "", NULL);
+             "", "", &copied);
     static const struct expectation expected[] = {
         {"/domain/os/@firmware", "efi"},
         {"/domain/os/firmware/feature[@name='secure-boot']/@enabled", "yes"},
