@@ -8,6 +8,7 @@
 #include "appliance/cli/text.h"
 #include "appliance/cycle/opened-machine.h"
 #include "base/json.h"
+#include "replicator/store-hold.h"
 
 #include <stdio.h>
 
@@ -66,8 +67,30 @@ static gboolean list_machines(const char *folder, gboolean as_json, GError **err
     return ok;
 }
 
-static void add_point_rows(struct text_table *table, const struct manifest *manifest)
+/* The operations that hold the recovery point, "12, 14"; the caller owns the text. */
+static char *owners_of(const GPtrArray *holds, const struct manifest *manifest)
 {
+    g_autoptr(GString) owners = g_string_new(NULL);
+    for (guint i = 0; i < holds->len; i++) {
+        const struct store_hold *hold = holds->pdata[i];
+        if (hold->number == manifest->number)
+            g_string_append_printf(owners, "%s%s", owners->len ? ", " : "", hold->owner);
+    }
+    return g_string_free(g_steal_pointer(&owners), FALSE);
+}
+
+static JsonObject *point_to_json(const struct manifest *manifest, const GPtrArray *holds)
+{
+    JsonObject *object = manifest_to_json(manifest);
+    g_autofree char *owners = owners_of(holds, manifest);
+    json_set_optional_string(object, "held_by", *owners ? owners : NULL);
+    return object;
+}
+
+static void add_point_rows(struct text_table *table, const struct manifest *manifest,
+                           const GPtrArray *holds)
+{
+    g_autofree char *owners = owners_of(holds, manifest);
     for (guint i = 0; i < manifest->disks->len; i++) {
         const struct manifest_disk *disk = manifest->disks->pdata[i];
         g_autofree char *number = g_strdup_printf("%" G_GUINT64_FORMAT, manifest->number);
@@ -84,33 +107,46 @@ static void add_point_rows(struct text_table *table, const struct manifest *mani
                                sent,
                                disk->demotion_cause ? disk->demotion_cause : "",
                                root,
+                               holds->len == 0 ? NULL
+                               : i             ? ""
+                                               : owners,
                                NULL};
         text_table_row(table, cells);
     }
 }
 
+/* Whose machines stand on them is told where there are any. */
+static void print_points(const GPtrArray *manifests, const GPtrArray *holds)
+{
+    const char *const titles[] = {
+        "no.",  "created", "consistency", "disk",      "size",
+        "mode", "sent",    "demotion",    "root hash", holds->len ? "held by" : NULL,
+        NULL};
+    static const gboolean right[] = {TRUE,  FALSE, FALSE, FALSE, TRUE,
+                                     FALSE, TRUE,  FALSE, FALSE, FALSE};
+    struct text_table *table = text_table_new(titles, right);
+    for (guint i = 0; i < manifests->len; i++)
+        add_point_rows(table, manifests->pdata[i], holds);
+    text_table_print(table);
+}
+
 static gboolean list_points(const char *folder, const char *name, gboolean as_json, GError **error)
 {
-    static const char *const titles[] = {"no.",  "created", "consistency", "disk",      "size",
-                                         "mode", "sent",    "demotion",    "root hash", NULL};
-    static const gboolean right[] = {TRUE, FALSE, FALSE, FALSE, TRUE, FALSE, TRUE, FALSE, FALSE};
     struct opened_machine opened;
     if (!opened_machine_open(&opened, folder, name, STORE_READ, error))
         return FALSE;
     const GPtrArray *manifests = opened.machine->manifests;
-    if (as_json) {
+    g_autoptr(GPtrArray) holds = store_holds_list(opened.machine, error);
+    if (holds && as_json) {
         JsonArray *array = json_array_new();
         for (guint i = 0; i < manifests->len; i++)
-            json_array_add_object_element(array, manifest_to_json(manifests->pdata[i]));
+            json_array_add_object_element(array, point_to_json(manifests->pdata[i], holds));
         print_json("recovery_points", array);
-    } else {
-        struct text_table *table = text_table_new(titles, right);
-        for (guint i = 0; i < manifests->len; i++)
-            add_point_rows(table, manifests->pdata[i]);
-        text_table_print(table);
+    } else if (holds) {
+        print_points(manifests, holds);
     }
     opened_machine_close(&opened);
-    return TRUE;
+    return holds != NULL;
 }
 
 int command_store_list(int argc, char **argv)

@@ -76,7 +76,9 @@ is "F20: what is pinned is not retired" "$(ls "$folder/recovery-points"/*.json |
 like "F20: nor merged" "$(grep -o 'merging waits' "$KIT_TMP/cycle.events" | head -n 1)" waits
 run landfall forget --json --host "$LIBVIRT_DEFAULT_URI" --machine "$uuid" --store "$live_store" --remove-replica
 like "F20: nor is the replica removed" "$status $output" '1 .*"conflict".*is held by operation 1'
-ok "F20: the store is listed" landfall store list "$live_store" web
+is "F20: the list tells who holds it" \
+    "$(landfall store list --json "$live_store" web | jq -c '[.recovery_points[].held_by]')" '["1",null]'
+like "F20: people, too" "$(landfall store list "$live_store" web)" 'held by'
 ok "F20: and proven as before" landfall store verify "$live_store" web --all
 cycle web --retain 5
 cycle_ok "the checkpoint is there again"
