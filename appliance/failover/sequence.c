@@ -18,8 +18,15 @@ enum {
 };
 
 static const struct sequence_step test_steps[] = {
-    {"pin"},   {"clone"}, {"serve", .when = WITH_NBD}, {"test-network"}, {"define"}, {"start"},
-    {"watch"}, {NULL},
+    {"trust", .when = WITH_NBD},
+    {"pin"},
+    {"clone"},
+    {"serve", .when = WITH_NBD},
+    {"test-network"},
+    {"define"},
+    {"start"},
+    {"watch"},
+    {NULL},
 };
 
 static const struct sequence_step migrate_steps[] = {

@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A test, then a move, to a host that does not see the store, by the daemon: the machine boots from what is
+# served, its disks come into that host's pool, and the
+# move is made final.
+. "$(dirname "$0")/failover.sh"
+# shellcheck source=tests/kit/remote.sh
+. "$(dirname "$0")/../kit/remote.sh"
+
+define_network production prod0
+remote_start there
+there_uri=$LIBVIRT_OTHER_URI
+there define_network lan lan0
+mkdir "$KIT_TMP/pool"
+there virsh -q pool-define-as pool dir --target "$KIT_TMP/pool" >/dev/null
+there virsh -q pool-start pool >/dev/null
+start_witness
+define_counting $machine 25
+guest_start $machine
+guest_wait_acked $machine $patience 20
+
+start_daemon
+landfall host add here "$LIBVIRT_DEFAULT_URI" >/dev/null
+landfall host add there "$REMOTE_URI" --ssh-key-file "$remote_key" >/dev/null
+landfall store add main "$store" >/dev/null
+landfall setting set interval_min_s 1 >/dev/null
+landfall target set there --network production=lan --pool pool >/dev/null
+wait_for 30 landfall replicate $machine --store main --interval 1h >/dev/null 2>&1
+ok "it has a recovery point" wait_for $patience has_point $machine
+
+said_by "F40: a test from what is served" 0 'passed' \
+    landfall test-migrate $machine --target there --probe power=3 --follow
+said_by "and its end" 0 '' landfall test-cleanup $machine --follow
+is "no machine is left" "$(there virsh -q list --all --name | sed '/^$/d')" ""
+
+said_by "a move" 0 'was down for' landfall migrate $machine --target there --probe power=2 --yes --follow
+acked=$(guest_acked $machine)
+is "it is running there" "$(there guest_state $machine)" running
+disk_is_pools() {
+    there virsh -q domblklist $machine --inactive | grep "$KIT_TMP/pool/$machine-vda"
+}
+ok "its disk comes into the pool" wait_for $patience disk_is_pools
+said_by "the move is made final" 0 '' landfall complete $machine --yes --follow
+is "nothing is served any more" "$(pgrep -c qemu-storage-d || true)" 0
+never_two "it never ran twice"
+there virsh -q destroy $machine
+qemu-img convert -O raw "$KIT_TMP/pool/$machine"-vda.*.qcow2 "$KIT_TMP/copy.raw"
+ok "F49: no record is lost" record-check --at-least "$acked" "$KIT_TMP/copy.raw"
+done_testing
