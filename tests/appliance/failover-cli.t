@@ -20,7 +20,7 @@ status() {
 # --- what is wrong with the line is said without asking anybody ---------------------------------
 
 status "F51: a duration that is none" 2 "--wait: 'soon' is no duration.*hint: such as" landfall test-migrate m --wait soon
-status "a probe that is none" 2 "--probe: 'ping' is no probe.*hint: power, agent" landfall test-migrate m --probe ping
+status "a probe that is none" 2 "--probe: 'ping' is no probe.*hint: power" landfall test-migrate m --probe ping
 status "a recovery point that is none" 2 "--recovery-point: '0' is no number" landfall test-migrate m --recovery-point 0
 status "a time that is none" 2 "--at: 'soon' is no time.*hint: such as" landfall migrate m --yes --at soon
 status "a time that is over" 2 "--at: '2020-01-01 10:00' is over" landfall migrate m --yes --at '2020-01-01 10:00'
