@@ -17,7 +17,7 @@
  */
 
 /* One that stopped where it failed goes on from there; one that was on the way back goes all of it,
- * and then another begins. */
+ * and then another begins. Takes the row. */
 static gboolean resume_move(struct failovers *failovers, const char *who,
                             struct state_failover *move, struct failover_ids *ret_ids,
                             GError **error)
@@ -34,8 +34,10 @@ static gboolean resume_move(struct failovers *failovers, const char *who,
     g_autoptr(JsonObject) parameters = job.parameters;
     g_autofree char *object = g_strdup_printf("machine/%" G_GINT64_FORMAT, move->machine);
     json_object_set_int_member(parameters, "operation", move->id);
-    if (!state_begin(state, error))
+    if (!state_begin(state, error)) {
+        state_failover_free(move);
         return FALSE;
+    }
     gboolean ok = state_job_add(state, &job, error);
     move->job = job.id;
     if (move->state == FAILOVER_STUCK)
@@ -43,10 +45,12 @@ static gboolean resume_move(struct failovers *failovers, const char *who,
     g_clear_pointer(&move->error, json_object_unref);
     ok = ok && state_failover_save(state, move, error) &&
          state_audit(state, who, "failover.migrate", object, move->options, error);
-    if (!state_end(state, ok, error))
+    if (!state_end(state, ok, error)) {
+        state_failover_free(move);
         return FALSE;
+    }
     *ret_ids = (struct failover_ids){move->id, move->job};
-    return failovers_run(failovers, g_steal_pointer(&move), error);
+    return failovers_run(failovers, move, error);
 }
 
 static gint64 time_option(JsonObject *options, const char *name)
