@@ -78,8 +78,8 @@ static void set_uefi(struct translating *translating)
     gboolean secure = snapshot_xml_holds(translating->document, os,
                                          "./loader/@secure='yes' or ./firmware/feature["
                                          "@name='secure-boot' and @enabled='yes']");
-    gboolean same_image = loader && loader_offered(translating, loader);
-    if (same_image) {
+    gboolean offered = loader && loader_offered(translating, loader);
+    if (offered) {
         keep_loader(translating, secure);
     } else if (uefi_offered(translating)) {
         choose_uefi(translating, secure);
@@ -94,7 +94,8 @@ static void set_uefi(struct translating *translating)
             "edk2-ovmf)");
         return;
     }
-    set_nvram(translating, same_image);
+    /* Where libvirt chooses the image, it chooses alike on both hosts. */
+    set_nvram(translating, offered || !loader);
 }
 
 static void set_bios(struct translating *translating)
