@@ -131,7 +131,7 @@ operation() {
 
 # console_of NAME: the file that its first serial port is written to.
 console_of() {
-    virsh -q dumpxml "$1" --inactive | sed -n "s/.*<log file='\([^']*\)'.*/\1/p" | head -n 1
+    virsh -q dumpxml "$1" | sed -n "s/.*<log file='\([^']*\)'.*/\1/p" | head -n 1
 }
 
 # acked_in FILE: the last record acknowledged there.

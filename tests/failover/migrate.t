@@ -37,7 +37,8 @@ for run in $(seq $runs); do
     verify=transferred
     ((RANDOM % 2)) || verify=full
     sleep "$((RANDOM % 2)).$((RANDOM % 900 + 100))"
-    said_by "$name ($verify)" 0 "downtime" landfall migrate $machine --target there --verify $verify --yes --follow
+    said_by "$name ($verify)" 0 "down for" landfall migrate $machine --target there --verify $verify \
+        --probe 'console=writer goes on after' --yes --follow
     acked=$(guest_acked $machine)
     is "$name: the source is off" "$(guest_state $machine)" "shut off"
     is "$name: it is running there" "$(there guest_state $machine)" running
