@@ -9,17 +9,19 @@ bench=$(cd "$(dirname "$0")" && pwd)
 mode=${1:-quick}
 shift
 cases=("$@")
-all_cases=(full_copy hash_scan contents hashing bitmap size listing tls parallel live)
+all_cases=(full_copy hash_scan contents hashing bitmap size listing tls parallel live downtime)
 case $mode in
 quick)
     size_mib=${BENCH_MIB:-512} rounds=${BENCH_ROUNDS:-3} tuning_turns=1 short_factor=1
     kinds=(nbdkit qemu-qcow2) delta_mibs=(64) parallel_mib=256
-    some=(full_copy hash_scan bitmap size listing parallel live)
+    some=(full_copy hash_scan bitmap size listing parallel live downtime)
+    move_gib=(1) move_mib=(0 16)
     ;;
 full)
     size_mib=${BENCH_MIB:-4096} rounds=${BENCH_ROUNDS:-3} tuning_turns=1 short_factor=2
     kinds=(nbdkit qemu-raw qemu-qcow2) delta_mibs=(8 64 256) parallel_mib=1024
     some=("${all_cases[@]}")
+    move_gib=(1 10 50) move_mib=(0 16 256)
     ;;
 *)
     echo "usage: run.sh quick|full [CASE]…, with the cases: ${all_cases[*]}" >&2
@@ -76,6 +78,14 @@ case_live() {
         die 'the live case failed'
 }
 
+case_downtime() {
+    [ "$(id -u)" = 0 ] || {
+        echo 'downtime: left out, only root can start a private libvirt' >&2
+        return 0
+    }
+    "$bench/downtime.sh" "$results" "${move_gib[@]}" -- "${move_mib[@]}" || die 'the downtime case failed'
+}
+
 made="$size_mib MiB"
 if [ "$(cat "$work/disks-made" 2>/dev/null)" != "$made" ]; then
     echo 'making the disks' >&2
@@ -96,12 +106,17 @@ for name in "${cases[@]}"; do
     "case_$name"
 done
 
+if [ ! -s "$results/runs.tsv" ] && [ -s "$results/downtime.md" ]; then
+    cat "$results/downtime.md"
+    exit
+fi
 [ -s "$results/runs.tsv" ] || die 'nothing was measured'
 # Status 100 says that a required figure was missed.
 missed=0
 "$bench/report.pl" "$results" "$bench/targets.tsv" \
     "$mode: disk of $size_mib MiB, $rounds rounds, load average before the run $load" || missed=$?
 [ "$missed" = 0 ] || [ "$missed" = 100 ] || die 'the report failed'
+[ ! -s "$results/downtime.md" ] || sed 's/^# /\n## /' "$results/downtime.md" >>"$results/report.md"
 cat "$results/report.md"
 if [ -s "$results/chart.dat" ]; then
     gnuplot -c "$bench/chart.gp" "$results/chart.dat" "$results/chart.svg" \
