@@ -56,7 +56,7 @@ static const struct sequence_step check_steps[] = {{"watch"}, {NULL}};
 static const struct sequence_step back_steps[] = {
     {"stop", .undoes = "start"},
     {"undefine", .undoes = "define"},
-    {"unfence", .undoes = "fence"},
+    {"unfence", .undoes = "shutdown"},
     {"start-source", .undoes = "shutdown"},
     {"unserve", .undoes = "serve"},
     {"remove-copy", .undoes = "copy", .when = WITH_DROP},
