@@ -41,7 +41,7 @@ ok "A13: which does not disturb the first" kill -0 "$KIT_PID"
 ends TERM
 is "SIGTERM: exit code" "$status" 0
 is "SIGTERM: nothing is left in the runtime folder" "$(ls -A "$runtime")" ''
-is "SIGTERM: nothing but the state is left" "$(cd "$state" && ls -A | tr '\n' ' ')" 'key landfall.db landfalld.lock '
+is "SIGTERM: nothing but the state is left" "$(cd "$state" && ls -A | tr '\n' ' ')" 'evidence key landfall.db landfalld.lock '
 
 ok "it starts again" start_landfalld "${landfalld[@]}"
 ends INT
@@ -83,7 +83,7 @@ cp "$KIT_TMP/key" "$KIT_TMP/credentials/landfall-key"
 ok "A14: or come from the service manager" start_landfalld env CREDENTIALS_DIRECTORY="$KIT_TMP/credentials" \
     "${landfalld[@]}"
 ends TERM
-is "A14: no other key was made" "$(ls "$state")" "$(printf 'landfall.db\nlandfalld.lock')"
+is "A14: no other key was made" "$(ls "$state")" "$(printf 'evidence\nlandfall.db\nlandfalld.lock')"
 
 # --- who can look into it -----------------------------------------------------------------------
 
