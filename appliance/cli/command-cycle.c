@@ -319,6 +319,7 @@ static gboolean run(const struct cycle_options *options, GError **error)
         .thaw_guard = thaw_guard,
         .full_scan = options->full_scan,
         .final = options->final,
+        .forced_off = options->final && g_strcmp0(options->consistency, "crash") == 0,
         .verify = options->verify,
         .want_filesystem = g_strcmp0(options->consistency, "filesystem") == 0,
         .bandwidth = (guint64)options->bandwidth_mib * MIB,

@@ -239,13 +239,20 @@ static void tell_warnings(struct machine_cycle *cycle)
         warn(cycle, "snapshot", NULL, warnings->pdata[cycle->warnings_told]);
 }
 
+/* That a machine is off does not tell how it got there. */
+static enum snapshot_consistency consistency_of(const struct machine_cycle *cycle)
+{
+    enum snapshot_consistency consistency = snapshot_consistency(cycle->snapshot);
+    return cycle->options->forced_off && consistency == SNAPSHOT_SHUTDOWN ? SNAPSHOT_CRASH
+                                                                          : consistency;
+}
+
 static void report_snapshot(struct machine_cycle *cycle)
 {
     const GPtrArray *disks = snapshot_disks(cycle->snapshot);
     g_autoptr(JsonObject) line = event_new("snapshot");
     JsonObject *uris = json_object_new();
-    json_object_set_string_member(line, "consistency",
-                                  consistency_names[snapshot_consistency(cycle->snapshot)]);
+    json_object_set_string_member(line, "consistency", consistency_names[consistency_of(cycle)]);
     json_set_optional_string(line, "checkpoint", snapshot_checkpoint(cycle->snapshot));
     for (guint i = 0; i < disks->len; i++) {
         const struct snapshot_disk *disk = disks->pdata[i];
@@ -296,7 +303,7 @@ static struct work *make_work(const struct machine_cycle *cycle)
         g_strdup(cycle->machine ? snapshot_machine_name(cycle->machine) : cycle->key);
     work->describe = describe(cycle);
     g_free(work->consistency);
-    work->consistency = g_strdup(consistency_names[snapshot_consistency(cycle->snapshot)]);
+    work->consistency = g_strdup(consistency_names[consistency_of(cycle)]);
     work->checkpoint = g_strdup(snapshot_checkpoint(cycle->snapshot));
     work->bitmap_since = g_strdup(base ? base->checkpoint : NULL);
     work->bandwidth = options->bandwidth;

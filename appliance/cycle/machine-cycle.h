@@ -24,6 +24,7 @@ struct machine_cycle_options {
     gboolean full_scan;
     const char *lease;           /* by which whoever moves the machine is known, or NULL */
     gboolean final;              /* the last cycle before a move: the machine must be off */
+    gboolean forced_off;         /* with final: it was not shut down, so it is crash-consistent */
     enum verify_mode verify;     /* what is proven before the commit */
     gboolean want_filesystem;    /* a snapshot that is only crash-consistent fails the cycle */
     guint64 bandwidth;           /* bytes per second; 0: no limit */

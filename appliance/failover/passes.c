@@ -13,6 +13,18 @@
 #define FINAL_PASS_S 10
 #define PASSES_MAX 5
 
+/* Then what the last cycle finds is what a power cut would have left. */
+static gboolean was_forced_off(const struct operation *operation)
+{
+    const char *how = NULL;
+    for (guint i = 0; i < operation->journal->len; i++) {
+        const struct state_failover_step *step = operation->journal->pdata[i];
+        if (strcmp(step->step, "shutdown") == 0 && step->result)
+            how = json_find_string(step->result, "how");
+    }
+    return g_strcmp0(how, "forced") == 0;
+}
+
 static gboolean ask(struct operation *operation, GError **error)
 {
     const struct state_failover *failover = operation->failover;
@@ -24,6 +36,8 @@ static gboolean ask(struct operation *operation, GError **error)
         json_object_set_boolean_member(parameters, "final", TRUE);
         json_object_set_string_member(parameters, "verify",
                                       option_text(failover, "verify", "transferred"));
+        if (was_forced_off(operation))
+            json_object_set_string_member(parameters, "consistency", "crash");
     }
     return scheduler_pass(operation->failovers->scheduler, failover->who, failover->machine,
                           parameters, &operation->pass_job, error);

@@ -273,7 +273,8 @@ static gboolean parameter_is_true(const struct state_job *job, const char *name)
 /* Of a cycle that is part of a move. */
 static void pass_words(const struct state_job *job, GPtrArray *words)
 {
-    static const char *const options[][2] = {{"verify", "--verify"}, {"lease", "--lease"}};
+    static const char *const options[][2] = {
+        {"verify", "--verify"}, {"lease", "--lease"}, {"consistency", "--consistency"}};
     if (parameter_is_true(job, "final"))
         g_ptr_array_add(words, g_strdup("--final"));
     for (gsize i = 0; job->parameters && i < G_N_ELEMENTS(options); i++) {
@@ -293,8 +294,10 @@ static void cycle_words(const struct task *task, GPtrArray *words)
         add_number(words, "--retain", replication->retain);
     for (guint i = 0; excluded && i < json_array_get_length(excluded); i++)
         add_option(words, "--exclude-disk", json_array_get_string_element(excluded, i));
-    /* Neither: frozen where there is an agent, and a warning where that fails. */
-    if (g_strcmp0(replication->consistency, "filesystem") == 0)
+    /* Neither: frozen where there is an agent, and a warning where that fails. A machine that is off
+     * is as it was left. */
+    if (g_strcmp0(replication->consistency, "filesystem") == 0 &&
+        !parameter_is_true(task->job, "final"))
         add_option(words, "--consistency", "filesystem");
     if (g_strcmp0(replication->consistency, "crash") == 0)
         g_ptr_array_add(words, g_strdup("--no-freeze"));

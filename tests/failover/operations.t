@@ -106,6 +106,8 @@ move
 is "F6: what goes neither on nor back is stuck" "$(last migrate state)" stuck
 like "F6: and says what to type" "$output" 'mend it; then landfall rollback web'
 ok "nothing runs" here_is 'shut off'
+is "a guest that was switched off is crash-consistent" \
+    "$(landfall recovery-point list web --json | jq -r '.items | max_by(.number).consistency')" crash
 breaks
 move
 is "F6: the same command again" "$status $(last migrate state) $(word)" "0 live migrated"
