@@ -294,8 +294,8 @@ static void cycle_words(const struct task *task, GPtrArray *words)
         add_number(words, "--retain", replication->retain);
     for (guint i = 0; excluded && i < json_array_get_length(excluded); i++)
         add_option(words, "--exclude-disk", json_array_get_string_element(excluded, i));
-    /* Neither: frozen where there is an agent, and a warning where that fails. A machine that is off
-     * is as it was left. */
+    /* Neither: frozen where there is an agent, and a warning where that fails. A machine that is
+     * off is as it was left. */
     if (g_strcmp0(replication->consistency, "filesystem") == 0 &&
         !parameter_is_true(task->job, "final"))
         add_option(words, "--consistency", "filesystem");
