@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The daemon is killed before, in the midst of and after the steps of moves, tests and what undoes them.
+# The daemon is killed before, in the midst of and after the steps of moves, tests and what ends them.
 # The next daemon goes on or goes back: the machine never runs twice, and is never left without a stated
 # state; and the same command again succeeds. A few kills, chosen by a seed; LANDFALL_LONG=1: every step.
 # The machines here have no system on them: QEMU answers like any other, and costs little.
@@ -51,29 +51,36 @@ command_line() {
 
 # --- the machine ----------------------------------------------------------------------------------
 
-# tiny_write BYTE: through QEMU, so that bitmaps see it.
+# tiny_write BYTE [OFFSET]: through QEMU, so that bitmaps see it, and onto the disk.
 tiny_write() {
     local said
-    said=$(virsh -q qemu-monitor-command $machine --hmp \
-        "qemu-io -d /machine/peripheral/virtio-disk0/virtio-backend \"write -q -P $1 1M 64k\"")
+    said=$(virsh -q qemu-monitor-command "$machine" --hmp \
+        "qemu-io -d /machine/peripheral/virtio-disk0/virtio-backend \"write -q -f -P $1 ${2:-1M} 64k\"")
     [ -z "${said//[[:space:]]/}" ] || die "cannot write: $said"
 }
 
-# holds BYTE IMAGE
+# holds BYTE IMAGE [OFFSET]
 holds() {
-    qemu-io -U -r -c "read -q -P $1 1M 64k" "$2" >"$KIT_TMP/.holds" 2>&1 && ! grep -q . "$KIT_TMP/.holds"
+    qemu-io -U -r -c "read -q -P $1 ${3:-1M} 64k" "$2" >"$KIT_TMP/.holds" 2>&1 &&
+        ! grep -q . "$KIT_TMP/.holds"
 }
 
 image_there() {
-    there virsh -q domblklist $machine | awk '$1 == "vda" { print $2 }'
+    there virsh -q domblklist "$machine" | awk '$1 == "vda" { print $2 }'
 }
 
 # --- kills ----------------------------------------------------------------------------------------
 
-migrate=(migrate "$machine" --target there --on-deadline force --shutdown-deadline 1s --probe power=1 --yes --follow)
-test=(test-migrate "$machine" --target there --probe power=1 --follow)
-cleanup=(test-cleanup "$machine" --follow)
-rollback=(rollback "$machine" --deadline 1s --yes --follow)
+# commands_of MACHINE
+commands_of() {
+    machine=$1
+    migrate=(migrate "$machine" --target there --on-deadline force --shutdown-deadline 1s --probe power=1
+        --yes --follow)
+    test=(test-migrate "$machine" --target there --probe power=1 --follow)
+    cleanup=(test-cleanup "$machine" --follow)
+    rollback=(rollback "$machine" --deadline 1s --yes --follow)
+}
+commands_of $machine
 
 # Which steps an operation has: by doing it once. Leaves them in the array steps.
 steps_of() {
@@ -102,13 +109,13 @@ killed() {
     start_daemon
     ok "$name: it comes to rest" wait_for $patience rests "$kind"
     state=$(operation .state "$kind")
-    diag "$name: $state, the machine is $(state_of $machine), $(power here) here, $(power there) there"
+    diag "$name: $state, the machine is $(state_of "here/$machine"), $(power here) here, $(power there) there"
     [ "$state" != stuck ] || isnt_empty "$name: what to type next" "$(operation .next "$kind")"
     never_two "$name: nor after that"
 }
 
 power() {
-    "$1" virsh -q domstate $machine 2>/dev/null | head -n 1 | grep . || echo none
+    "$1" virsh -q domstate "$machine" 2>/dev/null | head -n 1 | grep . || echo none
 }
 
 isnt_empty() {
@@ -140,6 +147,57 @@ has_moved() {
 go_home() {
     at_home || command_line "${rollback[@]}" >"$KIT_TMP/log" 2>&1 || diag "$(<"$KIT_TMP/log")"
     ok "$1: home again" at_home
+}
+
+# What there is of a move that was completed is one machine, which runs there and holds all that was
+# written; here its disks and definition stay, off, fenced, and without anything of the replication.
+# is_complete NAME merge|keep OFFSET-OF-BYTE-1…
+is_complete() {
+    local name=$1 disks=$2 byte=0 offset image definition
+    shift 2
+    is "$name: it is complete, and so is the move" "$(operation .state complete) $(operation .state migrate)" "done done"
+    ok "$name: it runs there, and not here" has_moved
+    image=$(image_there)
+    for offset; do
+        byte=$((byte + 1))
+        ok "$name: what was written at $offset is there" holds $byte "$image" "$offset"
+    done
+    is "$name: on its disk ($disks)" "${image##*.}" "$([ "$disks" = merge ] && echo raw || echo qcow2)"
+    is "$name: there is neither lease nor pin" \
+        "$(find "$store/$uuid" -name lease.json -o -path '*/pins/*.json')" ""
+    [ "$disks" = keep ] || is "$name: nor any file but the disk" \
+        "$(cd "$store/$uuid" && find disks clones -type f 2>/dev/null)" disks/vda/base.raw
+    definition=$(virsh dumpxml --inactive "$machine")
+    like "$name: here it is fenced" "$definition" 'urn:landfall:fence'
+    unlike "$name: and does not start with its host" "$(virsh dominfo "$machine")" 'Autostart: +enable'
+    is "$name: no checkpoint, no bitmap" "$(virsh -q checkpoint-list "$machine" --name | xargs)$(
+        qemu-img info --output json "$KIT_TMP/$machine.qcow2" | jq -c '."format-specific".data.bitmaps // ""')" '""'
+    is "$name: nor any file" "$(find /var/lib/libvirt -path "*landfall*" -path "*$uuid*")" ""
+    there virsh -q destroy "$machine" >/dev/null
+    ok "$name: it starts again there" there virsh -q start "$machine"
+    is "$name: and is not replicated any more" "$(state_of "here/$machine")" discovered
+    there virsh -q destroy "$machine" >/dev/null
+    there virsh -q undefine "$machine" --nvram >/dev/null
+}
+
+# completed DISKS STEP INSTANT: of a machine of its own, since there is no way back.
+completed() {
+    local name="complete ($1), killed $3 $2" uuid
+    rounds=$((rounds + 1))
+    commands_of "c$rounds"
+    define_empty "$machine"
+    uuid=$(virsh -q domuuid "$machine" | grep .)
+    wait_for 30 command_line replicate "$machine" --store main --interval 1h >/dev/null 2>&1
+    wait_for $patience has_point "$machine"
+    tiny_write 1 1M
+    ok "$name: a move" command_line "${migrate[@]}"
+    there tiny_write 2 2M
+    there tiny_write 3 5M
+    : >"$KIT_TMP/steps"
+    killed complete "$2" "$3" complete "$machine" --disks "$1" --yes --follow
+    is "$name: its steps" "$(awk '!seen[$0]++' "$KIT_TMP/steps" | xargs)" "${complete_steps[*]}"
+    there tiny_write 4 7M
+    is_complete "$name" "$1" 1M 2M 5M 7M
 }
 
 # --- the show -------------------------------------------------------------------------------------
@@ -204,4 +262,13 @@ while read -r step instant; do
 done < <(some "${cleanup_steps[@]}")
 
 never_two "in all of this the machine never ran twice"
+
+complete_steps=(clean-source hand-over unpin release)
+rounds=0
+chosen=$(((chosen + 1) / 2))
+for disks in merge keep; do
+    while read -r step instant; do
+        completed $disks "$step" "$instant"
+    done < <(some "${complete_steps[@]}")
+done
 done_testing

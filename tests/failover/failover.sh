@@ -121,9 +121,9 @@ said_by() {
     [ "$status" = "$expected" ] || diag "$output"
 }
 
-# operation FILTER [KIND]: of the newest operation.
+# operation FILTER [KIND]: of the newest operation of the machine that is, or was, replicated here.
 operation() {
-    landfall operation list --machine "$machine" --json |
+    landfall operation list --machine "here/$machine" --json |
         jq -r --arg kind "${2:-}" "[.items[] | select(\$kind == \"\" or .kind == \$kind)][0] | $1"
 }
 
