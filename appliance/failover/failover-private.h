@@ -77,6 +77,10 @@ void operation_step_ended(struct operation *operation, JsonObject *result, const
 
 struct sequence_input operation_input(const struct operation *operation);
 
+/* Its job is only to have the disks of what stands served once more: a parameter of the job. */
+#define JOB_SERVE_AGAIN "serve_again"
+gboolean operation_serves_again(const struct operation *operation);
+
 /* An event of the job: kept with it; the object is taken. */
 gboolean operation_note(struct operation *operation, JsonObject *event, GError **error);
 void operation_publish(const struct operation *operation);

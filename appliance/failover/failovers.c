@@ -160,23 +160,80 @@ static gboolean is_running(struct failovers *failovers, const struct state_failo
     return running;
 }
 
-/* Whatever had steps to do when the daemon ended. */
+/* --- after a start -------------------------------------------------------------------------------
+ */
+
+static gboolean is_ended_by(const GPtrArray *open, gint64 id)
+{
+    for (guint i = 0; i < open->len; i++)
+        if (((const struct state_failover *)open->pdata[i])->subject == id)
+            return TRUE;
+    return FALSE;
+}
+
+/* What stands on disks that are served from here. Its server went with this machine, if that has
+ * been started anew; to one that is there yet the step does nothing. */
+static gboolean is_served(struct failovers *failovers, const struct state_failover *failover,
+                          GError **error)
+{
+    g_autoptr(JsonObject) facts = state_failover_facts(failovers->state, failover, error);
+    return facts && json_object_has_member(facts, "serve") &&
+           !json_object_has_member(facts, "copy");
+}
+
+/* By a job of its own, whose number goes into the row. */
+static gboolean begin_serving(struct failovers *failovers, struct state_failover *failover,
+                              GError **error)
+{
+    struct state *state = failovers->state;
+    const struct failover_request request = {
+        .kind = failover->kind, .who = "schedule", .machine = failover->machine};
+    if (!state_begin(state, error))
+        return FALSE;
+    struct state_job *job = new_job(&request, failover->id);
+    json_object_set_boolean_member(job->parameters, JOB_SERVE_AGAIN, TRUE);
+    gboolean ok = state_job_add(state, job, error);
+    failover->job = job->id;
+    state_job_free(job);
+    /* What a test may know to be wrong is that this failed before. */
+    if (strcmp(failover->kind, STATE_FAILOVER_TEST) == 0)
+        g_clear_pointer(&failover->error, json_object_unref);
+    return state_end(state, ok && state_failover_save(state, failover, error), error);
+}
+
+static gboolean resume_one(struct failovers *failovers, const GPtrArray *open, gint64 id,
+                           GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    struct state_failover *failover = state_failover_get(failovers->state, id, error);
+    if (!failover)
+        return FALSE;
+    gboolean goes_on = is_running(failovers, failover);
+    if (goes_on)
+        g_message("operation %" G_GINT64_FORMAT " (%s) goes on", id, failover->kind);
+    else if (failover->state == FAILOVER_LIVE && !is_ended_by(open, id))
+        goes_on =
+            is_served(failovers, failover, &cause) && begin_serving(failovers, failover, &cause);
+    if (goes_on)
+        return failovers_run(failovers, failover, error);
+    state_failover_free(failover);
+    if (!cause)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return FALSE;
+}
+
+/* Whatever had steps to do when the daemon ended, and whatever stands on what it served. */
 static gboolean resume(struct failovers *failovers, GError **error)
 {
     const struct state_failover_filter filter = {.open = TRUE};
     g_autoptr(GPtrArray) open = state_failover_list(failovers->state, &filter, error);
     if (!open)
         return FALSE;
-    while (open->len > 0) {
-        struct state_failover *failover = g_ptr_array_steal_index(open, open->len - 1);
-        if (!is_running(failovers, failover)) {
-            state_failover_free(failover);
-            continue;
-        }
-        g_message("operation %" G_GINT64_FORMAT " (%s) goes on", failover->id, failover->kind);
-        if (!failovers_run(failovers, failover, error))
+    for (guint i = open->len; i-- > 0;)
+        if (!resume_one(failovers, open, ((const struct state_failover *)open->pdata[i])->id,
+                        error))
             return FALSE;
-    }
     return TRUE;
 }
 

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-/* What goes back waits for a host that comes back, for a while. */
+/* What goes back, or is served again, waits for a host that comes back, for a while. */
 #define TRIES_MAX 4u
 #define TRY_MS 500u
 
@@ -178,7 +178,7 @@ static gboolean finish_live(struct operation *operation, GError **error)
     struct state_failover *failover = operation->failover;
     gint64 after_s = option_number(failover, "cleanup_after_s", 0);
     failover->state = FAILOVER_LIVE;
-    if (is_kind(operation, STATE_FAILOVER_TEST) && after_s > 0)
+    if (is_kind(operation, STATE_FAILOVER_TEST) && after_s > 0 && !failover->due_us)
         failover->due_us = state_now_us() + after_s * G_USEC_PER_SEC;
     return state_failover_save(state_of(operation), failover, error) &&
            end_job(operation, failover->error ? STATE_JOB_FAILED : STATE_JOB_DONE, failover->error,
@@ -372,9 +372,11 @@ static gboolean decide_failed(struct operation *operation, gboolean *ret_over, G
 {
     const struct sequence_input input = operation_input(operation);
     *ret_over = FALSE;
+    gboolean waits =
+        is_back(operation) || (operation_serves_again(operation) && !operation->cancelled);
+    if (waits && ++operation->tries < TRIES_MAX)
+        return TRUE;
     if (is_back(operation)) {
-        if (++operation->tries < TRIES_MAX)
-            return TRUE;
         *ret_over = TRUE;
         return get_stuck(operation, error);
     }

@@ -81,6 +81,12 @@ void operation_free(struct operation *operation)
     g_free(operation);
 }
 
+gboolean operation_serves_again(const struct operation *operation)
+{
+    return operation->job->parameters &&
+           json_object_has_member(operation->job->parameters, JOB_SERVE_AGAIN);
+}
+
 struct sequence_input operation_input(const struct operation *operation)
 {
     return (struct sequence_input){
@@ -88,6 +94,7 @@ struct sequence_input operation_input(const struct operation *operation)
         .nbd = operation->nbd,
         .journal = operation->journal,
         .subject = operation->subject_journal,
+        .serve_us = operation_serves_again(operation) ? operation->job->queued_us : 0,
     };
 }
 

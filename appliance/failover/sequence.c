@@ -192,9 +192,17 @@ static const struct sequence_step *after_live(const struct sequence_step *step)
     return step && step->name ? step + 1 : step;
 }
 
+static const struct sequence_step *serve_again(const struct sequence_input *input)
+{
+    static const struct sequence_step serve = {"serve"};
+    return is_in(input->journal, input->serve_us, serve.name, TRUE) ? NULL : &serve;
+}
+
 const struct sequence_step *sequence_next(const struct sequence_input *input)
 {
     const struct sequence_step *step = steps_of(input->failover);
+    if (input->serve_us)
+        return serve_again(input);
     if (input->failover->state == FAILOVER_LIVE)
         step = after_live(step);
     while (step && step->name && (!is_needed(input, step) || sequence_has_done(input, step->name)))

@@ -26,6 +26,7 @@ struct sequence_input {
     gboolean nbd;             /* the target does not see the store */
     const GPtrArray *journal; /* struct state_failover_step */
     const GPtrArray *subject; /* likewise, of the operation that this one ends; or NULL */
+    gint64 serve_us;          /* it stands, and is only to be served once more since then; or 0 */
 };
 
 /* The next step, by the operation's state: forward, or back while it is returning. One that has

@@ -160,7 +160,9 @@ static gboolean begin_cleanup(struct failovers *failovers, const char *who,
         *ret_ids = (struct failover_ids){there->id, there->job};
         return TRUE;
     }
-    if (test->state != FAILOVER_LIVE && test->state != FAILOVER_STUCK) {
+    gboolean rests = test->state == FAILOVER_LIVE || test->state == FAILOVER_STUCK;
+    /* It may be about to be served again. */
+    if (!rests || failovers_find(failovers, test->id)) {
         verbs_set_conflict(failovers, test, error);
         return FALSE;
     }

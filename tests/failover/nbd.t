@@ -30,6 +30,29 @@ ok "it has a recovery point" wait_for $patience has_point $machine
 
 said_by "F40: a test from what is served" 0 'passed' \
     landfall test-migrate $machine --target there --probe power=3 --follow
+
+# After a restart of this machine there is neither daemon nor server.
+copy=$(operation .domain_name test)
+is_there() {
+    [ "$(there virsh -q domstate "$copy" --reason | grep .)" = "$1" ]
+}
+written_there() {
+    there virsh -q domblkstat "$copy" vda | awk '$2 == "wr_req" { print $3 }' | grep .
+}
+has_written_more() {
+    [ "$(written_there)" -gt $(($1 + 10)) ]
+}
+kill_daemon
+stop_process "$(cat "$store"/*/clones/*/nbd.pid)" KILL
+ok "without its server it stands still" wait_for $patience is_there "paused (I/O error)"
+written=$(written_there)
+start_daemon
+ok "F42: the next daemon has its disks served once more: it writes on" wait_for $patience has_written_more "$written"
+served_again() {
+    [ "$(operation '[.state, .steps[-1].step, .steps[-1].state] | join(" ")' test)" = "live serve done" ]
+}
+ok "as a part of the same test" wait_for $patience served_again
+
 said_by "and its end" 0 '' landfall test-cleanup $machine --follow
 is "no machine is left" "$(there virsh -q list --all --name | sed '/^$/d')" ""
 
