@@ -48,6 +48,23 @@ static const struct sequence_step migrate_steps[] = {
     {NULL},
 };
 
+/* To a host that has what the machine was before: that is brought up to date, first while the
+ * machine runs, and let run again. */
+static const struct sequence_step home_steps[] = {
+    {"preflight"},
+    {"lease"},
+    {"catch-up"},
+    {"passes", .runner = RUN_PASSES},
+    {"shutdown"},
+    {"final", .runner = RUN_FINAL},
+    {"fence"},
+    {"write-back"},
+    {"unfence-home"},
+    {"start"},
+    {"watch", .live = TRUE},
+    {NULL},
+};
+
 static const struct sequence_step plan_steps[] = {{"preflight"}, {"plan"}, {NULL}};
 
 static const struct sequence_step check_steps[] = {{"watch"}, {NULL}};
@@ -56,6 +73,7 @@ static const struct sequence_step check_steps[] = {{"watch"}, {NULL}};
 static const struct sequence_step back_steps[] = {
     {"stop", .undoes = "start"},
     {"undefine", .undoes = "define"},
+    {"fence-home", .undoes = "unfence-home"},
     {"unfence", .undoes = "shutdown"},
     {"start-source", .undoes = "shutdown"},
     {"unserve", .undoes = "serve"},
@@ -78,7 +96,8 @@ static const struct sequence_step complete_steps[] = {
     {NULL},
 };
 
-/* The pin stays: the machine at the target has its disks over that recovery point. */
+/* The pin stays: the machine at the target has its disks over that recovery point. One that has
+ * gone home has its own, so this completes its move, too. */
 static const struct sequence_step reverse_steps[] = {
     {"clean-source"},
     {"release", .undoes = "lease"},
@@ -176,8 +195,13 @@ static gboolean is_needed(const struct sequence_input *input, const struct seque
 
 static const struct sequence_step *steps_of(const struct state_failover *failover)
 {
+    gboolean home = option_number(failover, "home", 0) > 0;
     if (failover->state == FAILOVER_RETURNING)
         return back_steps;
+    if (home && strcmp(failover->kind, STATE_FAILOVER_MIGRATE) == 0)
+        return home_steps;
+    if (home && strcmp(failover->kind, STATE_FAILOVER_COMPLETE) == 0)
+        return reverse_steps;
     for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++)
         if (strcmp(kinds[i].kind, failover->kind) == 0)
             return kinds[i].steps;

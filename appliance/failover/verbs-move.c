@@ -101,29 +101,33 @@ static gboolean is_on(struct failovers *failovers, gint64 machine, const char *h
     return is;
 }
 
-/* Where a machine has come from by a move that was turned round, what it was still is. */
-static gboolean check_origin(struct failovers *failovers, gint64 machine, const char *target,
-                             GError **error)
+/* Where a machine has come from by a move that was turned round, what it was still is: *ret_turn is
+ * the operation that turned it, 0: there is none. */
+static gboolean find_home(struct failovers *failovers, gint64 machine, const char *target,
+                          gint64 *ret_turn, GError **error)
 {
     const struct state_failover_filter filter = {.kind = STATE_FAILOVER_REVERSE};
     g_autoptr(GPtrArray) turns = state_failover_list(failovers->state, &filter, error);
-    for (guint i = 0; turns && i < turns->len; i++) {
+    *ret_turn = 0;
+    for (guint i = 0; turns && i < turns->len && !*ret_turn; i++) {
         const struct state_failover *turn = turns->pdata[i];
-        if (turn->state != FAILOVER_DONE || option_number(turn, "machine_there", 0) != machine ||
-            !is_on(failovers, turn->machine, target))
-            continue;
-        g_autofree char *name = verbs_name(failovers, machine);
-        g_autofree char *hint = g_strdup_printf(
-            "remove what it was with `virsh undefine %s` on host %s (its disks stay where they "
-            "are); then landfall migrate %s --target %s moves it there anew, from the replica",
-            name, target, name, target);
-        landfall_error_set(error, LANDFALL_ERROR_UNSUPPORTED, hint,
-                           "machine %s has come from host %s, and its old disks cannot be brought "
-                           "up to date yet",
-                           name, target);
-        return FALSE;
+        if (turn->state == FAILOVER_DONE && option_number(turn, "machine_there", 0) == machine &&
+            is_on(failovers, turn->machine, target))
+            *ret_turn = turn->id;
     }
     return turns != NULL;
+}
+
+/* Options, with what is found out about them. */
+static gboolean add_home(struct failovers *failovers, gint64 machine, const char *target,
+                         JsonObject *options, GError **error)
+{
+    gint64 turn;
+    if (!find_home(failovers, machine, target, &turn, error))
+        return FALSE;
+    if (turn)
+        json_object_set_int_member(options, "home", turn);
+    return TRUE;
 }
 
 static gboolean begin_move(struct failovers *failovers, const char *who, gint64 machine,
@@ -145,7 +149,7 @@ static gboolean begin_move(struct failovers *failovers, const char *who, gint64 
         .word = after || at_us > now_us ? NULL : WORD_MIGRATING,
     };
     state_replication_free(replication);
-    if (!target || !check_origin(failovers, machine, target, error) ||
+    if (!target || !add_home(failovers, machine, target, wanted, error) ||
         !failovers_begin(failovers, &request, ret_ids, error))
         return FALSE;
     return after || at_us <= now_us || look_ahead(failovers, ret_ids->operation, error);
@@ -213,6 +217,7 @@ FAILOVER_VERB(failover_migrate)
 
 FAILOVER_VERB(failover_plan)
 {
+    g_autoptr(JsonObject) wanted = options_after(options, NULL);
     struct state_replication *replication = verbs_find_replica(failovers, machine, error);
     g_autofree char *target = replication ? verbs_find_target(failovers, options, error) : NULL;
     const struct failover_request request = {
@@ -221,10 +226,11 @@ FAILOVER_VERB(failover_plan)
         .machine = machine,
         .target = target,
         .recovery_point = replication ? replication->last_point : 0,
-        .options = options,
+        .options = wanted,
     };
     state_replication_free(replication);
-    return target && failovers_begin(failovers, &request, ret_ids, error);
+    return target && add_home(failovers, machine, target, wanted, error) &&
+           failovers_begin(failovers, &request, ret_ids, error);
 }
 
 /* --- the end of a move ---------------------------------------------------------------------------
@@ -322,6 +328,10 @@ static gboolean check_complete(struct failovers *failovers, const struct state_f
 FAILOVER_VERB(failover_complete)
 {
     struct state_failover *move = find_move(failovers, machine, TRUE, error);
+    g_autoptr(JsonObject) wanted = options_after(options, NULL);
+    gint64 home = move ? option_number(move, "home", 0) : 0;
+    if (home)
+        json_object_set_int_member(wanted, "home", home);
     const struct failover_request request = {
         .kind = STATE_FAILOVER_COMPLETE,
         .who = who,
@@ -329,7 +339,7 @@ FAILOVER_VERB(failover_complete)
         .subject = move,
         .target = move ? move->target : NULL,
         .recovery_point = move ? move->recovery_point : 0,
-        .options = options,
+        .options = wanted,
     };
     gboolean ok = move && check_complete(failovers, move, error) &&
                   failovers_begin(failovers, &request, ret_ids, error);

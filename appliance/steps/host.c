@@ -131,3 +131,15 @@ gboolean step_host_need_machine(const struct step_host *host, const struct step_
                            "the machine of this operation is not on host %s", host->name);
     return *ret_domain != NULL;
 }
+
+gboolean step_host_need_moved(const struct step_host *host, const struct step_work *work,
+                              virDomainPtr *ret_domain, GError **error)
+{
+    if (!step_work_is_home(work))
+        return step_host_need_machine(host, work, ret_domain, error);
+    *ret_domain = virDomainLookupByUUIDString(host->connection, work->machine_uuid);
+    if (!*ret_domain)
+        snapshot_libvirt_error_set(error, LANDFALL_ERROR_SOURCE, NULL, "machine %s on host %s",
+                                   work->machine_name, host->name);
+    return *ret_domain != NULL;
+}

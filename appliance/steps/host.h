@@ -34,6 +34,11 @@ gboolean step_host_is_ours(virDomainPtr domain, const struct step_work *work);
 gboolean step_host_find_machine(const struct step_host *host, const struct step_work *work,
                                 virDomainPtr *ret_domain, GError **error);
 
-/* The same for those who cannot do without: error missing. */
+/* The machine that the operation lets run there, for those who cannot do without: that one, or what
+ * it was before where it goes home. Error missing. */
+gboolean step_host_need_moved(const struct step_host *host, const struct step_work *work,
+                              virDomainPtr *ret_domain, GError **error);
+
+/* The same of what it defined. */
 gboolean step_host_need_machine(const struct step_host *host, const struct step_work *work,
                                 virDomainPtr *ret_domain, GError **error);

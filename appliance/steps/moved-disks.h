@@ -6,6 +6,9 @@
 
 #include "appliance/steps/step-work.h"
 
+/* In the place of a state, while we write to them. */
+#define MOVED_DISKS_WRITING "writing"
+
 /* A word for their state as it is now, owned by the caller: *ret_state NULL where it cannot be told
  * (devices, another host). Error source. */
 gboolean moved_disks_state(const struct step_work *work, char **ret_state, GError **error);

@@ -30,6 +30,10 @@ void preflight_run(struct preflight *preflight, const struct step_work *work)
     checks_init(&preflight->checks);
     preflight_source(preflight);
     preflight_store(preflight);
+    if (step_work_is_home(work)) {
+        preflight_home(preflight);
+        return;
+    }
     preflight_target(preflight);
     preflight_reach(preflight);
 }

@@ -16,6 +16,7 @@
  *     resources       processors and memory
  *     store           it sees the replica
  *     space           there is room for what the machine writes
+ *     home            what it was before is there, and can be brought up to date
  *
  * blocked: the move would fail, or do harm. */
 
@@ -46,6 +47,7 @@ void preflight_source(struct preflight *preflight);
 void preflight_store(struct preflight *preflight);
 void preflight_target(struct preflight *preflight);
 void preflight_reach(struct preflight *preflight);
+void preflight_home(struct preflight *preflight); /* instead of the two before */
 
 /* Adds an error as what is found: its message and hint. */
 void preflight_add_error(struct preflight *preflight, enum verdict verdict, const GError *error);

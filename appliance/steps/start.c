@@ -9,6 +9,7 @@
 #include "appliance/steps/host.h"
 #include "appliance/steps/steps.h"
 #include "base/json.h"
+#include "snapshot/fence.h"
 
 #include <string.h>
 
@@ -115,7 +116,8 @@ JsonObject *step_start(const struct step_run *run, GError **error)
     g_autoptr(virDomain) domain = NULL;
     if (!step_host_open_target(run->work, &host, error))
         return NULL;
-    JsonObject *result = step_host_need_machine(&host, run->work, &domain, error)
+    JsonObject *result = step_host_need_moved(&host, run->work, &domain, error) &&
+                                 snapshot_fence_check(domain, run->work->machine_name, error)
                              ? start(run, &host, domain, error)
                              : NULL;
     g_clear_pointer(&domain, virDomainFree);

@@ -207,3 +207,20 @@ gboolean step_work_keeps_console(const struct step_work *work)
     }
     return keeps;
 }
+
+gboolean step_work_is_home(const struct step_work *work)
+{
+    return json_find_uint(work->options, "home") > 0;
+}
+
+struct step_work step_work_at_home(const struct step_work *work)
+{
+    struct step_work home = *work;
+    if (!step_work_is_home(work))
+        return home;
+    home.source_host = work->target_host;
+    home.source_uri = work->target_uri;
+    home.target_host = work->source_host;
+    home.target_uri = work->source_uri;
+    return home;
+}

@@ -74,6 +74,14 @@ JsonObject *step_work_fact(const struct step_work *work, const char *step);
 gboolean step_work_option_uint(const struct step_work *work, const char *name, guint64 fallback,
                                guint64 *ret_value, GError **error);
 
+/* Whether the target has what the machine was before it was moved away from there: then it is
+ * brought up to date instead of another being defined. */
+gboolean step_work_is_home(const struct step_work *work);
+
+/* The same work seen from there: source and target have changed places if it is. A copy that
+ * borrows all it has. */
+struct step_work step_work_at_home(const struct step_work *work);
+
 /* Whether what the machine says on its console is to be kept from the first byte on: always of a
  * test, of a machine that stays only while somebody waits for a word of it. */
 gboolean step_work_keeps_console(const struct step_work *work);

@@ -13,6 +13,7 @@ enum need {
     NEED_TARGET = 4,
     NEED_STORE = 8, /* with the machine in it */
     NEED_POINT = 16,
+    AT_HOME = 32, /* of what the machine was before, where the target has that */
 };
 
 #define REPLICA (NEED_MACHINE | NEED_STORE)
@@ -47,7 +48,10 @@ static const struct {
     {"fence", REPLICA | NEED_SOURCE | NEED_TARGET, step_fence},
     {"unfence", NEED_MACHINE | NEED_SOURCE, step_unfence},
     {"start-source", NEED_MACHINE | NEED_SOURCE, step_start_source},
-    {"write-back", REPLICA | NEED_SOURCE, step_write_back},
+    {"catch-up", REPLICA | NEED_SOURCE | NEED_TARGET | AT_HOME, step_catch_up},
+    {"write-back", REPLICA | NEED_SOURCE | AT_HOME, step_write_back},
+    {"unfence-home", NEED_MACHINE | NEED_SOURCE | NEED_TARGET | AT_HOME, step_unfence_home},
+    {"fence-home", NEED_MACHINE | NEED_SOURCE | NEED_TARGET | AT_HOME, step_fence_home},
     {"clean-source", NEED_MACHINE | NEED_SOURCE | NEED_STORE, step_clean_source},
 };
 
@@ -70,12 +74,19 @@ static gboolean has_needs(const struct step_work *work, unsigned needs, GError *
     return missing == NULL;
 }
 
+static JsonObject *perform(const struct step_run *run, gsize i, GError **error)
+{
+    const struct step_work home = step_work_at_home(run->work);
+    const struct step_run at_home = {&home, run->cancelled, run->event};
+    return steps[i].perform(steps[i].needs & AT_HOME ? &at_home : run, error);
+}
+
 JsonObject *step_perform(const struct step_run *run, GError **error)
 {
     for (gsize i = 0; i < G_N_ELEMENTS(steps); i++)
         if (strcmp(steps[i].name, run->work->step) == 0)
             return has_needs(run->work, steps[i].needs, error) && !step_is_cancelled(run, error)
-                       ? steps[i].perform(run, error)
+                       ? perform(run, i, error)
                        : NULL;
     landfall_error_set(error, LANDFALL_ERROR_CONFIG, "use landfall and landfalld of one version",
                        "there is no step '%s'", run->work->step);

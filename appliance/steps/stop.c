@@ -41,7 +41,8 @@ static gboolean stop(const struct step_run *run, const struct step_host *host,
     guint64 usual_s = g_str_has_prefix(run->work->kind, "test") ? 0 : DEADLINE_S;
     g_autoptr(virDomain) domain = NULL;
     if (!step_work_option_uint(run->work, "deadline_s", usual_s, &plan.deadline_s, error) ||
-        !step_host_find_machine(host, run->work, &domain, error))
+        !(step_work_is_home(run->work) ? step_host_need_moved
+                                       : step_host_find_machine)(host, run->work, &domain, error))
         return FALSE;
     if (domain && plan.deadline_s)
         return power_off(domain, &plan, run, ret_result, error);

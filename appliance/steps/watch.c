@@ -186,7 +186,9 @@ static void open_console(struct watch *watch)
 static void end_log(const struct watch *watch)
 {
     static const char logs[] = "/domain/devices/*[self::serial or self::console]/log";
-    if (strcmp(watch->run->work->kind, "test") == 0 || !step_work_keeps_console(watch->run->work))
+    const struct step_work *work = watch->run->work;
+    if (strcmp(work->kind, "test") == 0 || !step_work_keeps_console(work) ||
+        step_work_is_home(work))
         return;
     char *text =
         virDomainGetXMLDesc(watch->subject.domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
@@ -238,7 +240,7 @@ JsonObject *step_watch(const struct step_run *run, GError **error)
     watch.deadline_us = g_get_monotonic_time() + (gint64)MIN(wait_s, G_MAXINT32) * G_USEC_PER_SEC;
     watch.subject.host = &host;
     JsonObject *result = NULL;
-    if (step_host_need_machine(&host, run->work, &domain, error)) {
+    if (step_host_need_moved(&host, run->work, &domain, error)) {
         watch.subject.domain = domain;
         result = watch_machine(&watch, error);
     }

@@ -8,10 +8,13 @@
  *   recovery_point   the one that is wanted; 0: the latest
  *   options          overwrite: all the same; every block is compared
  *   result           from_point (0: all was compared), to_point, blocks, zero_blocks, bytes, ms,
- *                    already (nothing was to do), disks: [{ name, the same }]; each block that was
- *                    written has been read back */
+ *                    already (nothing was to do), state (of the disks, as the note has it), disks:
+ *                    [{ name, the same }]; each block that was written has been read back
+ *
+ * Step "catch-up" is the same to the latest recovery point, while the machine runs elsewhere. */
 
 #include "replicator/write-back.h"
+#include "appliance/steps/moved-disks.h"
 #include "appliance/steps/source-machine.h"
 #include "appliance/steps/steps.h"
 #include "base/json.h"
@@ -22,8 +25,6 @@
 
 #include <string.h>
 
-/* In the place of a state, while we write. */
-#define WRITING "writing"
 #define LOCK_WAIT_MS 10000u
 
 /* All that the step works with. */
@@ -105,7 +106,7 @@ static gboolean judge(struct coming_back *back, const char *state, gboolean *ret
                            work->machine_name, work->source_host);
         return FALSE;
     }
-    gboolean ours = g_strcmp0(fence->disks, WRITING) == 0;
+    gboolean ours = g_strcmp0(fence->disks, MOVED_DISKS_WRITING) == 0;
     gboolean same = fence->disks && g_strcmp0(fence->disks, state) == 0;
     *ret_already = same && fence->point == back->to->number;
     if (same || ours) {
@@ -169,7 +170,7 @@ static struct snapshot *begin_writing(const struct coming_back *back,
 {
     const struct snapshot_fence *fence = back->fence;
     guint64 point = back->from ? back->from->number : 0;
-    if (!snapshot_fence_note_disks(back->source.domain, point, WRITING, error))
+    if (!snapshot_fence_note_disks(back->source.domain, point, MOVED_DISKS_WRITING, error))
         return NULL;
     struct snapshot *snapshot = snapshot_begin_write(back->machine, plan, error);
     if (!snapshot)
@@ -211,12 +212,15 @@ static gboolean write_back(struct coming_back *back, JsonObject *result, GError 
     json_object_set_int_member(result, "from_point", back->from ? (gint64)back->from->number : 0);
     json_object_set_int_member(result, "to_point", (gint64)back->to->number);
     json_object_set_boolean_member(result, "already", already);
-    if (already)
+    if (already) {
+        json_set_optional_string(result, "state", state);
         return TRUE;
+    }
     if (!write_disks(back, result, error))
         return FALSE;
     g_autofree char *written = snapshot_machine_state(back->machine);
     json_object_set_int_member(result, "ms", (g_get_monotonic_time() - begun_us) / 1000);
+    json_set_optional_string(result, "state", written);
     return snapshot_fence_note_disks(back->source.domain, back->to->number, written, error);
 }
 
@@ -230,4 +234,12 @@ JsonObject *step_write_back(const struct step_run *run, GError **error)
         return result;
     json_object_unref(result);
     return NULL;
+}
+
+JsonObject *step_catch_up(const struct step_run *run, GError **error)
+{
+    struct step_work work = *run->work;
+    work.recovery_point = 0;
+    const struct step_run latest = {&work, run->cancelled, run->event};
+    return step_write_back(&latest, error);
 }

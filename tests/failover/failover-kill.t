@@ -5,69 +5,13 @@
 # state; and the same command again succeeds. A few kills, chosen by a seed; LANDFALL_LONG=1: every step.
 # The machines here have no system on them: QEMU answers like any other, and costs little.
 . "$(dirname "$0")/failover.sh"
+. "$(dirname "$0")/killed.sh"
 
 seed=${LANDFALL_SEED:-$((EPOCHSECONDS % 32768))}
 diag "LANDFALL_SEED=$seed"
 RANDOM=$seed
 chosen=2
 [ -z "${LANDFALL_LONG:-}" ] || chosen=1000
-
-
-# --- a daemon that is killed at a step ------------------------------------------------------------
-
-# landfalld runs the landfall beside it: here that is one which may kill the daemon first. $KIT_TMP/plan
-# says when: WORD before|midst|after, once.
-mkdir "$KIT_TMP/bin"
-cp "$KIT_BUILD/landfalld" "$KIT_TMP/bin/"
-cat >"$KIT_TMP/bin/landfall" <<END
-#!/bin/bash
-real=$KIT_BUILD/landfall
-plan=$KIT_TMP/plan
-steps=$KIT_TMP/steps
-END
-cat >>"$KIT_TMP/bin/landfall" <<'END'
-step=
-case $1 in
-failover-step) step=$2 ;;
-cycle) step=cycle && [[ " $* " != *' --final '* ]] || step=final ;;
-esac
-[ -z "$step" ] || echo "$step" >>"$steps"
-{ read -r word instant <"$plan"; } 2>/dev/null
-if [ -n "$step" ] && [ "$step" = "$word" ]; then
-    mv "$plan" "$plan.met"
-    case $instant in
-    before) kill -s KILL $PPID ;;
-    midst) (sleep 0.0$((RANDOM % 9 + 1)) && kill -s KILL $PPID) & ;;
-    after) "$real" "$@" >/dev/null 2>&1; kill -s KILL $PPID ;;
-    esac
-fi
-exec "$real" "$@"
-END
-chmod +x "$KIT_TMP/bin/landfall"
-PATH=$KIT_TMP/bin:$PATH
-command_line() {
-    "$KIT_BUILD/landfall" "$@"
-}
-
-# --- the machine ----------------------------------------------------------------------------------
-
-# tiny_write BYTE [OFFSET]: through QEMU, so that bitmaps see it, and onto the disk.
-tiny_write() {
-    local said
-    said=$(virsh -q qemu-monitor-command "$machine" --hmp \
-        "qemu-io -d /machine/peripheral/virtio-disk0/virtio-backend \"write -q -f -P $1 ${2:-1M} 64k\"")
-    [ -z "${said//[[:space:]]/}" ] || die "cannot write: $said"
-}
-
-# holds BYTE IMAGE [OFFSET]
-holds() {
-    qemu-io -U -r -c "read -q -P $1 ${3:-1M} 64k" "$2" >"$KIT_TMP/.holds" 2>&1 &&
-        ! grep -q . "$KIT_TMP/.holds"
-}
-
-image_there() {
-    there virsh -q domblklist "$machine" | awk '$1 == "vda" { print $2 }'
-}
 
 # --- kills ----------------------------------------------------------------------------------------
 
@@ -87,39 +31,6 @@ steps_of() {
     : >"$KIT_TMP/steps"
     command_line "$@" >"$KIT_TMP/log" 2>&1 || { diag "$(<"$KIT_TMP/log")" && return 1; }
     mapfile -t steps < <(grep -v '^cycle$' "$KIT_TMP/steps" | awk '!seen[$0]++')
-}
-
-# States that an operation may rest in.
-rests() {
-    local state
-    state=$(operation .state "$1")
-    [[ $state =~ ^(live|stuck|done|undone|failed|cancelled)$ ]]
-}
-
-# killed KIND STEP INSTANT COMMAND…: the daemon dies there, and the next one brings the operation to rest.
-killed() {
-    local kind=$1 name="$1, killed $3 $2"
-    echo "$2 $3" >"$KIT_TMP/plan"
-    shift 3
-    command_line "$@" >"$KIT_TMP/log" 2>&1 || true
-    ok "$name" wait_for 20 process_is_gone "$LANDFALLD_PID"
-    { wait "$LANDFALLD_PID" || true; } 2>/dev/null
-    never_two "$name: it does not run twice"
-    rm -f "$KIT_TMP/plan"
-    start_daemon
-    ok "$name: it comes to rest" wait_for $patience rests "$kind"
-    state=$(operation .state "$kind")
-    diag "$name: $state, the machine is $(state_of "here/$machine"), $(power here) here, $(power there) there"
-    [ "$state" != stuck ] || isnt_empty "$name: what to type next" "$(operation .next "$kind")"
-    never_two "$name: nor after that"
-}
-
-power() {
-    "$1" virsh -q domstate "$machine" 2>/dev/null | head -n 1 | grep . || echo none
-}
-
-isnt_empty() {
-    [ -n "$2" ] && [ "$2" != null ] && pass "$1" || fail "$1"
 }
 
 # some ARRAY-OF-STEPS…: pairs "STEP INSTANT", as many as were chosen.

@@ -29,10 +29,17 @@ define_network() {
     virsh -q net-start "$1"
 }
 
-# two_hosts: the machine's network is "production" here and "lan" there.
+# two_hosts [far]: the machine's network is "production" here and "lan" there; far: the daemon reaches the
+# other host by ssh, as it must where machines are replicated from there. Wants tests/kit/remote.sh.
 two_hosts() {
     define_network production prod0
-    libvirtd_start_other there
+    if [ "${1:-}" = far ]; then
+        remote_start there
+        there_host=("$REMOTE_URI" --ssh-key-file "$remote_key")
+    else
+        libvirtd_start_other there
+        there_host=("$LIBVIRT_OTHER_URI")
+    fi
     there_uri=$LIBVIRT_OTHER_URI
     there define_network lan lan0
     start_witness
@@ -91,7 +98,7 @@ replicated() {
     local name
     start_daemon
     landfall host add here "$LIBVIRT_DEFAULT_URI" >/dev/null
-    landfall host add there "$there_uri" >/dev/null
+    landfall host add there "${there_host[@]}" >/dev/null
     landfall store add main "$store" >/dev/null
     landfall setting set interval_min_s 1 >/dev/null
     landfall target set there --network production=lan --store-path "$store" >/dev/null
@@ -121,9 +128,9 @@ said_by() {
     [ "$status" = "$expected" ] || diag "$output"
 }
 
-# operation FILTER [KIND]: of the newest operation of the machine that is, or was, replicated here.
+# operation FILTER [KIND]: of the newest operation of the machine that is, or was, replicated here, or of $known.
 operation() {
-    landfall operation list --machine "here/$machine" --json |
+    landfall operation list --machine "${known:-here/$machine}" --json |
         jq -r --arg kind "${2:-}" "[.items[] | select(\$kind == \"\" or .kind == \$kind)][0] | $1"
 }
 

@@ -96,6 +96,35 @@ static void test_nbd(struct rig *rig, gconstpointer data)
     assert_walk(rig, NULL, "copy");
 }
 
+#define HOME                                                                                       \
+    "preflight lease catch-up passes shutdown final fence write-back unfence-home start watch"
+
+/* The other is let go only after what it was before has been stopped and fenced again. */
+static void test_home(struct rig *rig, gconstpointer data)
+{
+    static const char *const cases[][2] = {
+        {"catch-up", "release"},
+        {"final", "unfence start-source release"},
+        {"write-back", "unfence start-source release"},
+        {"unfence-home", "fence-home unfence start-source release"},
+        {"start", "stop fence-home unfence start-source release"},
+    };
+    (void)data;
+    rig->nbd = TRUE; /* nothing is served to it */
+    json_object_set_int_member(rig->failover.options, "home", 3);
+    assert_walk(rig, NULL, HOME);
+    rig->failover.state = FAILOVER_LIVE;
+    assert_walk(rig, NULL, "");
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_ptr_array_set_size(rig->journal, 0);
+        rig->failover.state = FAILOVER_RUNNING;
+        g_autofree char *there = walk(rig, cases[i][0]);
+        g_assert_true(g_str_has_prefix(HOME, there));
+        rig->failover.state = FAILOVER_RETURNING;
+        assert_walk(rig, NULL, cases[i][1]);
+    }
+}
+
 static void test_no_shutdown(struct rig *rig, gconstpointer data)
 {
     (void)data;
@@ -182,6 +211,9 @@ static void test_complete(struct rig *rig, gconstpointer data)
     (void)data;
     set_subject(rig, (const char *const *)steps);
     assert_walk(rig, NULL, "clean-source hand-over unpin release");
+    g_ptr_array_set_size(rig->journal, 0);
+    json_object_set_int_member(rig->failover.options, "home", 3);
+    assert_walk(rig, NULL, "clean-source release");
 }
 
 int main(int argc, char **argv)
@@ -192,6 +224,7 @@ int main(int argc, char **argv)
     ADD("a test, and back", STATE_FAILOVER_TEST, test_test);
     ADD("F2: a move", STATE_FAILOVER_MIGRATE, test_move);
     ADD("a move to where the store is not seen", STATE_FAILOVER_MIGRATE, test_nbd);
+    ADD("a move home", STATE_FAILOVER_MIGRATE, test_home);
     ADD("a move without a shutdown", STATE_FAILOVER_MIGRATE, test_no_shutdown);
     ADD("F2: back from every step", STATE_FAILOVER_MIGRATE, test_back);
     ADD("F1: a step that had begun comes again", STATE_FAILOVER_MIGRATE, test_again);
