@@ -110,10 +110,11 @@ static void set_outcome(JsonObject *object, const struct state_failover *failove
                         const GPtrArray *journal)
 {
     const struct state_failover_step *define = done_step(journal, "define");
+    const struct state_failover_step *named = define ? define : done_step(journal, "start");
     const char *domain_name = NULL;
     gint64 downtime_ms = failover_downtime_ms(failover, journal);
-    if (define)
-        json_optional_string(define->result, "domain_name", LANDFALL_ERROR_SOURCE, &domain_name,
+    if (named)
+        json_optional_string(named->result, "domain_name", LANDFALL_ERROR_SOURCE, &domain_name,
                              NULL);
     json_set_optional_string(object, "domain_name", domain_name);
     json_set_optional_string(object, "verdict", failover->verdict);

@@ -73,7 +73,8 @@ static JsonObject *result_of(const struct operation *operation)
     json_set_optional_string(result, "target", failover->target);
     if (failover->recovery_point)
         json_object_set_int_member(result, "recovery_point", failover->recovery_point);
-    copy_member(result, fact(operation, "define"), "domain_name");
+    copy_member(result, fact(operation, fact(operation, "define") ? "define" : "start"),
+                "domain_name");
     copy_member(result, fact(operation, "watch"), "checks");
     gint64 downtime_ms = failover_downtime_ms(failover, operation->journal);
     if (downtime_ms)

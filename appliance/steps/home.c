@@ -17,13 +17,14 @@
 
 #include <string.h>
 
-static void set_refusal(const struct step_work *work, const char *why, GError **error)
+static void set_refusal(const struct step_work *work, const struct source_machine *machine,
+                        const char *why, GError **error)
 {
-    const char *name = work->machine_name, *host = work->source_host;
+    const char *name = virDomainGetName(machine->domain), *host = work->source_host;
     g_autofree char *hint = g_strdup_printf(
         "remove what it was with `virsh undefine %s` on host %s (its disks stay where they are); "
         "then landfall migrate %s --target %s moves it there anew, from the replica",
-        name, host, name, host);
+        name, host, work->machine_name, host);
     landfall_error_set(error, LANDFALL_ERROR_CONFLICT, hint,
                        "what machine %s was on host %s cannot be brought up to date: %s", name,
                        host, why);
@@ -57,15 +58,15 @@ static const char *complaint(const struct step_work *work, const struct snapshot
     return strcmp(fence->disks, state) == 0 ? NULL : "somebody has written to its disks since";
 }
 
-static gboolean check(const struct step_work *work, const struct snapshot_fence *fence,
-                      GError **error)
+static gboolean check(const struct step_work *work, const struct source_machine *machine,
+                      const struct snapshot_fence *fence, GError **error)
 {
     g_autofree char *state = NULL;
     if (!moved_disks_state(work, &state, error))
         return FALSE;
     const char *why = complaint(work, fence, state);
     if (why)
-        set_refusal(work, why, error);
+        set_refusal(work, machine, why, error);
     return why == NULL;
 }
 
@@ -76,7 +77,8 @@ gboolean home_check(const struct step_work *work, struct snapshot_fence **ret_fe
     if (!source_machine_open(work, &machine, error))
         return FALSE;
     gboolean ok = check_off(work, machine.domain, error) &&
-                  snapshot_fence_read(machine.domain, &fence, error) && check(work, fence, error);
+                  snapshot_fence_read(machine.domain, &fence, error) &&
+                  check(work, &machine, fence, error);
     source_machine_close(&machine);
     if (ok)
         *ret_fence = fence;
@@ -89,7 +91,8 @@ gboolean home_check(const struct step_work *work, struct snapshot_fence **ret_fe
  */
 
 /* What runs next has all that was written where it comes from. */
-static gboolean check_written(const struct step_work *work, GError **error)
+static gboolean check_written(const struct step_work *work, const struct source_machine *machine,
+                              GError **error)
 {
     JsonObject *written = step_work_fact(work, "write-back");
     struct snapshot_fence *fence = NULL;
@@ -100,7 +103,7 @@ static gboolean check_written(const struct step_work *work, GError **error)
                     g_strcmp0(fence->disks, json_find_string(written, "state")) == 0;
     snapshot_fence_free(fence);
     if (!same)
-        set_refusal(work, "its disks are not those that were written", error);
+        set_refusal(work, machine, "its disks are not those that were written", error);
     return same;
 }
 
@@ -113,7 +116,7 @@ JsonObject *step_unfence_home(const struct step_run *run, GError **error)
         return NULL;
     gboolean ok = check_off(work, machine.domain, error) &&
                   snapshot_fence_read(machine.domain, &fence, error) &&
-                  (!fence || check_written(work, error)) &&
+                  (!fence || check_written(work, &machine, error)) &&
                   snapshot_fence_drop(machine.domain, &dropped, error);
     source_machine_close(&machine);
     JsonObject *result = ok ? json_object_new() : NULL;

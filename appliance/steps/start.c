@@ -4,7 +4,8 @@
  * the instant of the first instruction is known and is not that of QEMU's own start.
  *
  *   start → { "started_at_us": when that was asked for, "running_at_us": the first instruction, or
- *             when it was found running, both in µs since 1970; "already": it ran } */
+ *             when it was found running, both in µs since 1970; "already": it ran;
+ *             "domain_name": NAME } */
 
 #include "appliance/steps/host.h"
 #include "appliance/steps/steps.h"
@@ -106,6 +107,7 @@ static JsonObject *start(const struct step_run *run, const struct step_host *hos
     json_object_set_int_member(result, "started_at_us", started_at_us);
     json_object_set_int_member(result, "running_at_us", g_get_real_time());
     json_object_set_boolean_member(result, "already", already);
+    json_object_set_string_member(result, "domain_name", virDomainGetName(domain));
     take_autostart(run, domain);
     return result;
 }
