@@ -57,6 +57,7 @@ fails_for "a guest that does not heed" 'shut' "${move[@]}" --shutdown-deadline 2
 back_home "a guest that does not heed"
 guest_wait_more_acked $machine 30 5
 pass "it was not even interrupted"
+guest_run $machine 'acpid -c /etc/acpi -p /run/acpid.pid' >/dev/null 2>&1
 
 # --- the target ----------------------------------------------------------------------------------
 
@@ -80,7 +81,7 @@ back_home "a store that is not seen there"
 landfall target set there --network production=lan --store-path "$store" --memory 900G >/dev/null
 fails_for "too much memory" "memory" "${move[@]}"
 back_home "too much memory"
-landfall target set there --network production=lan --store-path "$store" >/dev/null
+landfall target set there --memory none >/dev/null
 
 there virsh -q define /dev/stdin >/dev/null <<<"<domain type='qemu'><name>$machine</name><memory>8192</memory><os><type>hvm</type></os></domain>"
 fails_for "another machine of that name there" "$machine" "${move[@]}"
