@@ -25,8 +25,10 @@ gboolean store_hand_over_check(const char *machine_path, GError **error)
     g_autofree char *path = g_build_filename(machine_path, MARK_FILE, NULL);
     const char *name = NULL, *target = NULL, *at = NULL;
     gboolean exists;
-    if (!store_file_exists(path, &exists, error) || !exists)
-        return !exists;
+    if (!store_file_exists(path, &exists, error))
+        return FALSE;
+    if (!exists)
+        return TRUE;
     g_autoptr(JsonObject) mark = sealed_json_load(path, &mark_kind, error);
     if (!mark || !json_member_string(mark, "machine_name", LANDFALL_ERROR_CORRUPT, &name, error) ||
         !json_member_string(mark, "target", LANDFALL_ERROR_CORRUPT, &target, error) ||
