@@ -187,8 +187,10 @@ static gboolean remove_overlays(struct hand_over *over, GError **error)
 {
     g_autofree char *folder = store_hold_folder(over->machine, over->owner);
     gboolean exists;
-    if (!store_file_exists(folder, &exists, error) || !exists)
-        return !exists;
+    if (!store_file_exists(folder, &exists, error))
+        return FALSE;
+    if (!exists)
+        return TRUE;
     g_autoptr(GPtrArray) names = store_folder_list(folder, error);
     for (guint i = 0; names && i < names->len; i++) {
         const char *name = names->pdata[i];

@@ -40,8 +40,10 @@ gboolean nbd_address_load(const char *folder, struct nbd_address *ret_address, g
     guint64 port = 0;
     gboolean exists;
     *ret_known = FALSE;
-    if (!store_file_exists(path, &exists, error) || !exists)
-        return !exists;
+    if (!store_file_exists(path, &exists, error))
+        return FALSE;
+    if (!exists)
+        return TRUE;
     g_autoptr(JsonObject) object = sealed_json_load(path, &address_kind, error);
     if (!object || !json_optional_string(object, "host", LANDFALL_ERROR_CORRUPT, &host, error) ||
         !json_optional_string(object, "socket", LANDFALL_ERROR_CORRUPT, &socket, error) ||
