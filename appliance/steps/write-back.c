@@ -109,8 +109,11 @@ static gboolean judge(struct coming_back *back, const char *state, gboolean *ret
     gboolean ours = g_strcmp0(fence->disks, MOVED_DISKS_WRITING) == 0;
     gboolean same = fence->disks && g_strcmp0(fence->disks, state) == 0;
     *ret_already = same && fence->point == back->to->number;
+    /* What was half written was on its way to a point that is not known, but in the latest. */
+    gboolean known = same || back->to->number == store_machine_latest(back->replicas)->number;
     if (same || ours) {
-        back->from = fence->point ? store_machine_find(back->replicas, fence->point) : NULL;
+        back->from =
+            known && fence->point ? store_machine_find(back->replicas, fence->point) : NULL;
         return TRUE;
     }
     if (overwrite)

@@ -62,6 +62,7 @@ as_there() {
 change vda 'write -P 1 1M 300k' 'write -P 2 40M 4M' 'write -z 5M 1M' 'write -P 3 47M 1M'
 change vdb 'write -P 4 0 64k' 'write -P 5 23M 1M'
 ok "there: a cycle" cycle_there
+cp "$KIT_TMP/there.vda" "$KIT_TMP/second.vda"
 change vda 'write -z 41M 1M' 'write -P 6 1100k 8k'
 ok "there: another" cycle_there
 
@@ -82,6 +83,19 @@ ok "F17: no server is left" eval '! pgrep qemu-storage >/dev/null'
 is "F17: no file is left" "$(live_files)" ""
 step write-back m1
 is "F12, F17: once more" "$(fact already) $(fact from_point) $(fact to_point)" "true 3 3"
+
+# Somebody ended it on its way to the third point, and wants the second now.
+virsh dumpxml --inactive m1 | sed -E '/urn:landfall:fence/ { s/ point="3"/ point="1"/; s/ disks="[^"]*"/ disks="writing"/ }' \
+    >"$KIT_TMP/half.xml"
+ok "it is noted as half written" grep -q 'point="1" disks="writing"' "$KIT_TMP/half.xml"
+virsh -q define "$KIT_TMP/half.xml" >/dev/null
+step write-back m1 '{"recovery_point": 2}'
+step_ok "F17: half written, to another point"
+is "F17: half written, to another point: all is compared" "$(fact from_point) $(fact to_point)" "0 2"
+ok "F17: vda is what it was at that point" qemu-img compare -q -F raw "$KIT_TMP/vda.qcow2" "$KIT_TMP/second.vda"
+step write-back m1
+step_ok "F17: and on to the latest"
+as_there "F17: the latest again"
 
 # --- what others wrote --------------------------------------------------------------------------
 
