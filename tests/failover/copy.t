@@ -14,7 +14,8 @@ dd if=/dev/urandom of="$KIT_TMP/sda.raw" bs=1M count=24 status=none
 truncate -s 32M "$KIT_TMP/sda.raw"
 ok "a machine runs" served_start --rate 50 --disk "vda:qcow2:$KIT_TMP/vda.qcow2" \
     --disk "sda:raw:$KIT_TMP/sda.raw"
-guest_run web 'dd if=/dev/urandom of=/dev/vda bs=1M seek=180 count=60 2>/dev/null'
+# After what the writer uses of its disk.
+guest_run web 'dd if=/dev/urandom of=/dev/vda bs=1M seek=196 count=60 2>/dev/null'
 mkdir "$live_store"
 guest_destroy web
 moved=$(guest_acked web)
