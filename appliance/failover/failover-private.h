@@ -36,6 +36,10 @@ struct operation {
     gint64 pass_count;
     gint64 pass_bytes;
 
+    /* Before a step that judges, the hosts are looked at. */
+    guint looks; /* that have not come back */
+    gboolean looked;
+
     gboolean cancelled;
     gboolean moved; /* the replication's state has changed */
     gint64 turned;  /* the machine that is replicated instead from now on, or 0 */
@@ -121,6 +125,10 @@ void passes_heard(struct failovers *failovers, JsonObject *job);
 
 /* The line for a step's process; owned by the caller. */
 char *operation_work(const struct operation *operation, const char *step, GError **error);
+
+/* Whether the step is one that judges whether and how the machine can move: it is told what is
+ * known, once the hosts have been looked at. */
+gboolean operation_step_judges(const char *step);
 
 /* By what cycles of the machine are known to be ours while it moves; owned by the caller. */
 char *operation_lease(const struct operation *operation);

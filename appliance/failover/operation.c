@@ -68,6 +68,8 @@ void operation_free(struct operation *operation)
         return;
     g_clear_handle_id(&operation->timer, g_source_remove);
     g_clear_handle_id(&operation->save_timer, g_source_remove);
+    if (operation->looks > 0)
+        inventory_look_away(operation->failovers->inventory, operation);
     orphan_free(operation->orphan);
     job_child_free(operation->child);
     g_clear_pointer(&operation->result, json_object_unref);
@@ -329,6 +331,38 @@ static void begin_again(struct operation *operation, const GError *error)
     operation->timer = g_timeout_add(AGAIN_MS, on_begin, operation);
 }
 
+static void on_looked(gpointer data)
+{
+    struct operation *operation = data;
+    operation->looks--;
+    operation_go(operation, 0);
+}
+
+static void look_at(struct operation *operation, const char *host, const char *uuid)
+{
+    if (inventory_look(operation->failovers->inventory, host, uuid, on_looked, operation))
+        operation->looks++;
+}
+
+/* What the inventory knows may be half a minute old, and a host that was away may be back: somebody
+ * who has just removed a cause is not to be refused for it. TRUE: there is something to wait for.
+ */
+static gboolean look_first(struct operation *operation)
+{
+    const struct state_failover *failover = operation->failover;
+    if (operation->looked || !operation_step_judges(operation->step->name))
+        return FALSE;
+    operation->looked = TRUE;
+    struct state_machine *machine =
+        state_machine_get(operation->failovers->state, failover->machine, NULL);
+    if (machine)
+        look_at(operation, machine->host, machine->uuid);
+    if (failover->target)
+        look_at(operation, failover->target, NULL);
+    state_machine_free(machine);
+    return operation->looks > 0;
+}
+
 /* The line that the step's process is told, or NULL. */
 static char *prepare(struct operation *operation, GError **error)
 {
@@ -352,6 +386,10 @@ static gboolean on_begin(gpointer data)
     g_autoptr(GError) error = NULL;
     operation->timer = 0;
     operation->step = sequence_next(&input);
+    if (look_first(operation)) {
+        operation->step = NULL;
+        return G_SOURCE_REMOVE;
+    }
     set_job_step(operation);
     g_autofree char *work = prepare(operation, &failure);
     if (!save_begin(operation, &error)) {
@@ -372,7 +410,7 @@ static gboolean on_begin(gpointer data)
 void operation_go(struct operation *operation, guint delay_ms)
 {
     if (!operation->failovers->draining && !operation->timer && !operation->step &&
-        !operation->orphan)
+        operation->looks == 0 && !operation->orphan)
         operation->timer = g_timeout_add(delay_ms, on_begin, operation);
 }
 

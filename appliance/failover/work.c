@@ -195,7 +195,12 @@ static gboolean add_last_test(const struct operation *operation, JsonObject *kno
     return TRUE;
 }
 
-/* For those steps that judge whether and how the machine can move. */
+gboolean operation_step_judges(const char *step)
+{
+    static const char *const judges[] = {"preflight", "plan", NULL};
+    return g_strv_contains(judges, step);
+}
+
 static gboolean add_known(const struct operation *operation, JsonObject *work,
                           const struct state_replication *replication, GError **error)
 {
@@ -241,7 +246,6 @@ static void add_places(const struct operation *operation, JsonObject *work)
 
 char *operation_work(const struct operation *operation, const char *step, GError **error)
 {
-    static const char *const judges[] = {"preflight", "plan", NULL};
     g_autoptr(JsonObject) work = json_object_new();
     g_autofree char *store_path = NULL;
     struct state_replication *replication = NULL;
@@ -253,11 +257,10 @@ char *operation_work(const struct operation *operation, const char *step, GError
     json_object_set_string_member(work, "step", step);
     add_places(operation, work);
     add_options(operation, work);
-    gboolean ok =
-        add_machine(operation, work, error) &&
-        add_store(operation, work, &replication, &store_path, error) &&
-        add_target(operation, work, store_path, error) &&
-        (!g_strv_contains(judges, step) || add_known(operation, work, replication, error));
+    gboolean ok = add_machine(operation, work, error) &&
+                  add_store(operation, work, &replication, &store_path, error) &&
+                  add_target(operation, work, store_path, error) &&
+                  (!operation_step_judges(step) || add_known(operation, work, replication, error));
     state_replication_free(replication);
     return ok ? json_object_to_text(work, FALSE) : NULL;
 }

@@ -11,6 +11,9 @@
 #define HUNG_MAX 4
 #define RETRY_FIRST_US G_USEC_PER_SEC
 
+/* How long somebody who wants to know now waits for a host that does not answer. */
+#define LOOK_S 5
+
 enum watch_state { WATCH_LOST, WATCH_CONNECTING, WATCH_CONNECTED };
 
 struct host_watch {
@@ -26,11 +29,19 @@ struct host_watch {
     gboolean passing;
     gint64 next_us; /* lost: the next try; connected: the next pass */
     gint64 backoff_us;
+    GPtrArray *looks; /* struct look: what somebody waits for */
 
     /* As the state has it. */
     char *status;
     char *detail;
     JsonObject *facts; /* or NULL */
+};
+
+struct look {
+    char *uuid; /* or NULL: the host is enough */
+    host_looked looked;
+    gpointer data;
+    gint64 until_us;
 };
 
 /* --- what is known of the host -------------------------------------------------------------------
@@ -81,6 +92,39 @@ static void note(struct host_watch *watch, const char *status, const GError *cau
     publish(watch, hint);
 }
 
+/* --- what somebody waits for ---------------------------------------------------------------------
+ */
+
+static void look_free(gpointer data)
+{
+    struct look *look = data;
+    g_free(look->uuid);
+    g_free(look);
+}
+
+/* Who is told only takes note of it. */
+static void answer_look(struct host_watch *watch, guint index)
+{
+    struct look *look = g_ptr_array_steal_index(watch->looks, index);
+    look->looked(look->data);
+    look_free(look);
+}
+
+static void answer_looks(struct host_watch *watch, const char *uuid)
+{
+    for (guint i = watch->looks->len; i-- > 0;)
+        if (g_strcmp0(((struct look *)watch->looks->pdata[i])->uuid, uuid) == 0)
+            answer_look(watch, i);
+}
+
+/* Those who have waited long enough take what is known. */
+static void end_looks(struct host_watch *watch, gint64 now_us)
+{
+    for (guint i = watch->looks->len; i-- > 0;)
+        if (((struct look *)watch->looks->pdata[i])->until_us <= now_us)
+            answer_look(watch, i);
+}
+
 /* --- lost and found ------------------------------------------------------------------------------
  */
 
@@ -97,8 +141,11 @@ static void set_lost(struct host_watch *watch, const GError *cause)
 {
     gint64 longest_us = (gint64)watch->settings->interval_s * G_USEC_PER_SEC;
     let_go(watch);
-    watch->next_us = g_get_monotonic_time() + watch->backoff_us;
-    watch->backoff_us = MIN(watch->backoff_us * 2, MAX(longest_us, RETRY_FIRST_US));
+    watch->next_us = g_get_monotonic_time();
+    if (watch->looks->len == 0) {
+        watch->next_us += watch->backoff_us;
+        watch->backoff_us = MIN(watch->backoff_us * 2, MAX(longest_us, RETRY_FIRST_US));
+    }
     note(watch, "lost", cause, NULL);
 }
 
@@ -114,6 +161,8 @@ static void on_connected(gpointer receiver, gpointer result)
     watch->state = WATCH_CONNECTED;
     note(watch, "connected", NULL, result);
     begin_pass(watch);
+    for (guint i = 0; i < watch->looks->len; i++)
+        session_look(watch->lane, ((struct look *)watch->looks->pdata[i])->uuid);
 }
 
 static void on_guests(gpointer receiver, gpointer result)
@@ -153,6 +202,11 @@ static void on_gone(gpointer receiver, gpointer result)
     machine_records_gone(watch->records, result);
 }
 
+static void on_looked(gpointer receiver, gpointer result)
+{
+    answer_looks(receiver, result);
+}
+
 static void on_passed(gpointer receiver, gpointer result)
 {
     struct host_watch *watch = receiver;
@@ -183,6 +237,7 @@ static const struct session_receivers receivers = {
     .machine = on_machine,
     .gone = on_gone,
     .passed = on_passed,
+    .looked = on_looked,
     .of_guests = {.sizes = on_sizes, .agent = on_agent},
 };
 
@@ -242,6 +297,7 @@ void host_watch_tick(struct host_watch *watch)
     gint64 now_us = g_get_monotonic_time();
     check_host(watch);
     check_guests(watch);
+    end_looks(watch, now_us);
     gboolean may_open = lane_hung_count(watch->hung) < HUNG_MAX;
     if (watch->state == WATCH_LOST && now_us >= watch->next_us && may_open)
         connect_now(watch);
@@ -277,6 +333,7 @@ struct host_watch *host_watch_new(const struct watch_settings *settings, const c
     watch->host = g_strdup(host);
     watch->records = records;
     watch->hung = lane_hung_new();
+    watch->looks = g_ptr_array_new_with_free_func(look_free);
     watch->backoff_us = RETRY_FIRST_US;
     watch->status = g_strdup(known->status);
     watch->detail = g_strdup(known->status_detail);
@@ -292,6 +349,8 @@ void host_watch_free(struct host_watch *watch, gint64 until_us)
         return;
     lane_finish(watch->guests, until_us);
     lane_finish(watch->lane, until_us);
+    end_looks(watch, G_MAXINT64);
+    g_ptr_array_unref(watch->looks);
     credentials_forget(watch->settings->runtime_dir, watch->host);
     machine_records_free(watch->records);
     lane_hung_unref(watch->hung);
@@ -309,6 +368,27 @@ void host_watch_refresh(struct host_watch *watch)
         begin_pass(watch);
     else
         host_watch_tick(watch);
+}
+
+void host_watch_look(struct host_watch *watch, const char *uuid, host_looked looked, gpointer data)
+{
+    struct look *look = g_new0(struct look, 1);
+    look->uuid = g_strdup(uuid);
+    look->looked = looked;
+    look->data = data;
+    look->until_us = g_get_monotonic_time() + LOOK_S * G_USEC_PER_SEC;
+    g_ptr_array_add(watch->looks, look);
+    if (watch->state == WATCH_CONNECTED)
+        session_look(watch->lane, uuid);
+    else if (watch->state == WATCH_LOST && lane_hung_count(watch->hung) < HUNG_MAX)
+        connect_now(watch);
+}
+
+void host_watch_look_away(struct host_watch *watch, gconstpointer data)
+{
+    for (guint i = watch->looks->len; i-- > 0;)
+        if (((struct look *)watch->looks->pdata[i])->data == data)
+            g_ptr_array_remove_index(watch->looks, i);
 }
 
 void host_watch_forget(struct host_watch *watch, const char *uuid)

@@ -44,6 +44,15 @@ void host_watch_tick(struct host_watch *watch);
 /* Looks now, or tries now. */
 void host_watch_refresh(struct host_watch *watch);
 
+/* Looks at the host now, and at one of its machines (uuid may be NULL); then calls looked(data),
+ * never from here. A host that is lost, or gets lost by this, is tried each second until LOOK_S are
+ * over. */
+typedef void (*host_looked)(gpointer data);
+void host_watch_look(struct host_watch *watch, const char *uuid, host_looked looked, gpointer data);
+
+/* Nothing is called any more that was to be called with this data. */
+void host_watch_look_away(struct host_watch *watch, gconstpointer data);
+
 /* The machine is on another host now. */
 void host_watch_forget(struct host_watch *watch, const char *uuid);
 

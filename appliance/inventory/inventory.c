@@ -163,6 +163,24 @@ gboolean inventory_refresh(struct inventory *inventory, const char *host)
     return watch != NULL;
 }
 
+gboolean inventory_look(struct inventory *inventory, const char *host, const char *uuid,
+                        inventory_looked looked, gpointer data)
+{
+    struct host_watch *watch = g_hash_table_lookup(inventory->watches, host);
+    if (watch)
+        host_watch_look(watch, uuid, looked, data);
+    return watch != NULL;
+}
+
+void inventory_look_away(struct inventory *inventory, gconstpointer data)
+{
+    GHashTableIter iter;
+    gpointer watch;
+    g_hash_table_iter_init(&iter, inventory->watches);
+    while (g_hash_table_iter_next(&iter, NULL, &watch))
+        host_watch_look_away(watch, data);
+}
+
 char *inventory_host_uri(struct inventory *inventory, const char *host, GError **error)
 {
     const struct watch_settings *settings = &inventory->settings;

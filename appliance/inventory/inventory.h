@@ -35,6 +35,16 @@ void inventory_stores_changed(struct inventory *inventory);
  * there is no such host. The answer comes as events. */
 gboolean inventory_refresh(struct inventory *inventory, const char *host);
 
+/* Looks now at what decisions about a machine are made by: the host, which is tried for a few
+ * seconds if it is lost, and the machine, whose uuid may be NULL. Then calls looked(data), once and
+ * never from here, whatever was found. FALSE: there is no such host. */
+typedef void (*inventory_looked)(gpointer data);
+gboolean inventory_look(struct inventory *inventory, const char *host, const char *uuid,
+                        inventory_looked looked, gpointer data);
+
+/* Nobody is called any more with this data. */
+void inventory_look_away(struct inventory *inventory, gconstpointer data);
+
 /* The URI to reach the host with, the key file of its secret included; owned by the caller. NULL:
  * there is no such host, or its key cannot be had. */
 char *inventory_host_uri(struct inventory *inventory, const char *host, GError **error);

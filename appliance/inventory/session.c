@@ -266,6 +266,20 @@ static void job_machine(struct lane *lane, gpointer context, const char *uuid)
         virDomainFree(domain);
 }
 
+/* Where the connection turns out to be broken, the lane is abandoned before `looked` arrives. */
+static void job_look(struct lane *lane, gpointer context, const char *uuid)
+{
+    struct session *session = context;
+    unsigned long version;
+    if (!session->connection || !lane_step(lane, "ask whether it is there", session->deadline_ms))
+        return;
+    if (virConnectGetLibVersion(session->connection, &version) < 0)
+        is_lost(session, lane, "ask the host whether it is there");
+    else if (uuid)
+        job_machine(lane, context, uuid);
+    lane_post(lane, session->receivers->looked, g_strdup(uuid), g_free);
+}
+
 static void job_passed(struct lane *lane, gpointer context, const char *argument)
 {
     struct session *session = context;
@@ -325,6 +339,11 @@ struct lane *session_open(const struct session_settings *settings, struct lane_h
 void session_pass(struct lane *lane)
 {
     lane_push(lane, job_list, NULL, FALSE);
+}
+
+void session_look(struct lane *lane, const char *uuid)
+{
+    lane_push(lane, job_look, uuid, TRUE);
 }
 
 void session_renew_guests(struct lane *lane)

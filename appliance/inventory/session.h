@@ -17,6 +17,7 @@ struct session_receivers {
     lane_receive machine;   /* struct session_machine */
     lane_receive gone;      /* char *: the UUID of a machine that is no longer there */
     lane_receive passed;    /* NULL: all machines of the last list have been read */
+    lane_receive looked;    /* char *: the UUID that session_look had, after the machine; or NULL */
     struct guest_receivers of_guests;
 };
 
@@ -56,6 +57,9 @@ struct lane *session_open(const struct session_settings *settings, struct lane_h
 
 /* Lists the machines, and reads all of them. */
 void session_pass(struct lane *lane);
+
+/* Before all else: asks the host whether it is there, and reads the machine if uuid is not NULL. */
+void session_look(struct lane *lane, const char *uuid);
 
 /* The lane of guests hangs: another one. */
 void session_renew_guests(struct lane *lane);
