@@ -8,7 +8,9 @@
 #include "replicator/layer-format.h"
 #include "replicator/layer-reader.h"
 #include "replicator/layer-writer.h"
+#include "replicator/map-journal.h"
 #include "replicator/store-file.h"
+#include "replicator/store-name.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -151,13 +153,24 @@ static gboolean check_tables(struct checking *checking, GError **error)
     return ok;
 }
 
-gboolean layer_check(const char *folder, const char *name, const struct map_journal *journal,
-                     GError **error)
+static struct map_journal *load_journal(const char *folder, const char *layer, GError **error)
+{
+    guint64 number = 0;
+    store_name_parse_number(layer, ".qcow2", &number);
+    g_autofree char *name = store_name_number(number, ".journal");
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    return map_journal_load(path, error);
+}
+
+gboolean layer_check(const char *folder, const char *name, GError **error)
 {
     struct checking checking = {.fd = -1};
-    checking.layer = layer_open(folder, name, error);
-    if (!checking.layer)
+    struct map_journal *journal = load_journal(folder, name, error);
+    checking.layer = journal ? layer_open(folder, name, error) : NULL;
+    if (!checking.layer) {
+        map_journal_free(journal);
         return FALSE;
+    }
     checking.path = g_build_filename(folder, name, NULL);
     checking.changes = g_array_new(FALSE, FALSE, sizeof(struct block_change));
     checking.fd = store_file_open(checking.path, O_RDONLY, error);
@@ -169,5 +182,6 @@ gboolean layer_check(const char *folder, const char *name, const struct map_jour
     g_array_unref(checking.changes);
     g_free(checking.path);
     layer_free(checking.layer);
+    map_journal_free(journal);
     return ok;
 }

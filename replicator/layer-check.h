@@ -5,9 +5,8 @@
  * padding, tables, refcounts, and each data cluster in use once. The data are proven by the root
  * hash; together no byte of the file goes unlooked at. */
 
-#include "replicator/map-journal.h"
+#include <glib.h>
 
-/* journal is that of the layer: both must name the same blocks. Error corrupt says what is wrong;
- * unsupported, replica as layer_open. */
-gboolean layer_check(const char *folder, const char *name, const struct map_journal *journal,
-                     GError **error);
+/* The layer and the journal that goes with it must name the same blocks. Error corrupt says what is
+ * wrong; unsupported, replica as layer_open. */
+gboolean layer_check(const char *folder, const char *name, GError **error);

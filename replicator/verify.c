@@ -4,7 +4,6 @@
 #include "replicator/expected-map.h"
 #include "replicator/layer-check.h"
 #include "replicator/layer-reader.h"
-#include "replicator/map-journal.h"
 #include "replicator/store-file.h"
 #include "replicator/store-name.h"
 #include "replicator/store-retention.h"
@@ -145,19 +144,6 @@ static gboolean verify_pages(struct reading *reading, struct expected_map *map,
     return TRUE;
 }
 
-/* The layer's tables and the journal that goes with it. */
-static gboolean check_layer(const char *folder, const char *name, GError **error)
-{
-    guint64 number = 0;
-    store_name_parse_number(name, ".qcow2", &number);
-    g_autofree char *journal_name = store_name_number(number, ".journal");
-    g_autofree char *path = g_build_filename(folder, journal_name, NULL);
-    struct map_journal *journal = map_journal_load(path, error);
-    gboolean ok = journal && layer_check(folder, name, journal, error);
-    map_journal_free(journal);
-    return ok;
-}
-
 /* Everything of the chain that is not data. The first problem is kept. */
 static void check_files(const struct reading *reading, const struct store_machine *machine,
                         GHashTable *checked, struct verify_disk *result)
@@ -169,7 +155,7 @@ static void check_files(const struct reading *reading, const struct store_machin
         g_autoptr(GError) problem = NULL;
         if (checked && g_hash_table_contains(checked, path))
             continue;
-        if (check_layer(folder, names->pdata[i], &problem)) {
+        if (layer_check(folder, names->pdata[i], &problem)) {
             if (checked)
                 g_hash_table_add(checked, g_steal_pointer(&path));
         } else if (!result->file_problem) {

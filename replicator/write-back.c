@@ -2,11 +2,14 @@
 #include "replicator/write-back.h"
 #include "base/error.h"
 #include "replicator/block-map.h"
+#include "replicator/layer-check.h"
 #include "replicator/layer-reader.h"
+#include "replicator/proven-reader.h"
 
 #include <string.h>
 
-#define RUN_BLOCKS 16u /* neighbours that are written, or read, at once */
+#define RUN_BLOCKS 16u        /* neighbours that are written, or read, at once */
+#define PROGRESS_BLOCKS 4096u /* from one word of how far it is to the next */
 
 /* One disk on its way. */
 struct writing {
@@ -15,15 +18,16 @@ struct writing {
     const struct write_back_observer *observer;
     const gint *cancelled;
     struct nbd_handle *handle;
-    struct layer_chain *chain;
-    GPtrArray *newer; /* struct layer: those between; NULL: all blocks are compared */
-    guint8 *wanted;   /* RUN_BLOCKS blocks of the recovery point */
-    guint8 *found;    /* the same of the target */
-    GArray *written;  /* guint64: numbers of blocks */
+    struct proven_reader *reader; /* of the recovery point */
+    GPtrArray *newer;             /* struct layer: those between; NULL: all blocks are compared */
+    guint8 *wanted;               /* RUN_BLOCKS blocks of the recovery point */
+    guint8 *found;                /* as many of the target, from found_first on */
+    guint64 found_first, found_count;
+    GArray *written; /* guint64: numbers of blocks */
     struct write_back_figures figures;
 };
 
-/* A run of neighbours that are all candidates, with their content in wanted. */
+/* A run of neighbours that are all to be written, with their content in wanted. */
 struct run {
     guint64 first;
     guint count;
@@ -31,15 +35,48 @@ struct run {
     gboolean zero; /* known to be zeros, all of it */
 };
 
+/* --- the target ----------------------------------------------------------------------------------
+ */
+
+/* Reads what the target has, and as many as max neighbours with it, for those that come next. */
+static gboolean read_found(struct writing *writing, guint64 block, guint max, GError **error)
+{
+    guint64 end = MIN(block + max, block_count(writing->to->size_bytes));
+    guint64 offset = block * BLOCK_BYTES;
+    gsize bytes = (gsize)(MIN(end * BLOCK_BYTES, writing->to->size_bytes) - offset);
+    writing->found_count = 0;
+    if (nbd_pread(writing->handle, writing->found, bytes, offset, 0) < 0) {
+        nbd_source_error(writing->target, "read from", error);
+        return FALSE;
+    }
+    writing->found_first = block;
+    writing->found_count = end - block;
+    return TRUE;
+}
+
+/* Whether the target has in a block, which was read, what the recovery point has. */
+static gboolean is_as_wanted(struct writing *writing, guint64 block, gboolean *ret_is,
+                             GError **error)
+{
+    const guint8 *data = writing->found + (block - writing->found_first) * BLOCK_BYTES;
+    gsize length = block_length(writing->to->size_bytes, block);
+    struct block_hash wanted, found = block_hash_compute(data, length, writing->to->seed);
+    if (!proven_reader_hash(writing->reader, block, &wanted, error))
+        return FALSE;
+    *ret_is = block_hash_equal(&found, &wanted);
+    return TRUE;
+}
+
 /* --- which blocks --------------------------------------------------------------------------------
  */
 
 /* The layers above the one that from has; none when that is not in the chain any more, or when the
- * disk had another size in between: what a smaller one cut off stands in no layer. */
+ * disk had another size in between: what a smaller one cut off stands in no layer. Their tables
+ * tell which blocks are written, so these are proven first. */
 static gboolean open_newer(struct writing *writing, const char *folder,
                            const struct manifest_disk *from, GError **error)
 {
-    const GPtrArray *names = layer_chain_names(writing->chain);
+    const GPtrArray *names = proven_reader_layers(writing->reader);
     guint count = 0;
     while (from && count < names->len && strcmp(names->pdata[count], from->layer) != 0)
         count++;
@@ -47,7 +84,9 @@ static gboolean open_newer(struct writing *writing, const char *folder,
         return TRUE;
     writing->newer = g_ptr_array_new_with_free_func((GDestroyNotify)layer_free);
     for (guint i = 0; i < count; i++) {
-        struct layer *layer = layer_open(folder, names->pdata[i], error);
+        const char *name = names->pdata[i];
+        struct layer *layer =
+            layer_check(folder, name, error) ? layer_open(folder, name, error) : NULL;
         if (!layer)
             return FALSE;
         g_ptr_array_add(writing->newer, layer);
@@ -59,12 +98,20 @@ static gboolean open_newer(struct writing *writing, const char *folder,
     return TRUE;
 }
 
-/* Whether any of the layers has the block. */
-static gboolean is_candidate(const struct writing *writing, guint64 block, gboolean *ret_is,
+/* Whether any of the layers has the block, or the target has it otherwise. */
+static gboolean is_candidate(struct writing *writing, guint64 block, gboolean *ret_is,
                              GError **error)
 {
-    *ret_is = writing->newer == NULL;
-    for (guint i = 0; writing->newer && i < writing->newer->len && !*ret_is; i++) {
+    *ret_is = FALSE;
+    if (!writing->newer) {
+        gboolean read = block - writing->found_first < writing->found_count;
+        if ((!read && !read_found(writing, block, RUN_BLOCKS, error)) ||
+            !is_as_wanted(writing, block, ret_is, error))
+            return FALSE;
+        *ret_is = !*ret_is;
+        return TRUE;
+    }
+    for (guint i = 0; i < writing->newer->len && !*ret_is; i++) {
         enum layer_cluster kind;
         guint64 offset;
         if (!layer_lookup(writing->newer->pdata[i], block, &kind, &offset, error))
@@ -83,48 +130,41 @@ static guint64 next_present(const struct writing *writing, guint64 block)
     return next;
 }
 
-/* Reads one block of the recovery point to where it belongs in the run. */
-static gboolean read_wanted(struct writing *writing, struct run *run, guint64 block, GError **error)
+/* Reads one block of the recovery point to where it belongs in the run, unless it is of another
+ * kind: the next run begins with that. */
+static gboolean add_wanted(struct writing *writing, struct run *run, guint64 block, GError **error)
 {
     guint8 *place = writing->wanted + (gsize)run->count * BLOCK_BYTES;
-    gsize length = block_length(writing->to->size_bytes, block);
     gboolean zero;
-    if (!layer_chain_read_block(writing->chain, block, place, &zero, error))
+    if (!proven_reader_block(writing->reader, block, place, &zero, error))
         return FALSE;
-    if (zero)
-        memset(place, 0, length);
-    else
-        zero = bytes_are_zero(place, length);
     if (run->count > 0 && zero != run->zero)
-        return TRUE; /* the next run begins with it */
+        return TRUE;
+    if (run->count == 0)
+        run->first = block;
     run->zero = zero;
     run->count++;
-    run->bytes += length;
+    run->bytes += block_length(writing->to->size_bytes, block);
     return TRUE;
 }
 
-/* The next run at or after *block, which moves behind it. Its count is 0 at the end of the disk. */
+/* The next run at or after *block, which moves behind it. Empty where there was none for a while.
+ */
 static gboolean next_run(struct writing *writing, guint64 *block, struct run *ret_run,
                          GError **error)
 {
     struct run run = {0};
     guint64 end = block_count(writing->to->size_bytes);
-    gboolean is;
-    while (*block < end && run.count < RUN_BLOCKS) {
+    *block = MIN(end, next_present(writing, *block));
+    guint64 until = MIN(end, *block + RUN_BLOCKS);
+    for (; *block < until; (*block)++) {
         guint count = run.count;
-        if (run.count == 0)
-            *block = next_present(writing, *block);
-        if (*block >= end)
-            break;
-        if (!is_candidate(writing, *block, &is, error))
+        gboolean is;
+        if (!is_candidate(writing, *block, &is, error) ||
+            (is && !add_wanted(writing, &run, *block, error)))
             return FALSE;
-        if (is && run.count == 0)
-            run.first = *block;
-        if (is && !read_wanted(writing, &run, *block, error))
-            return FALSE;
-        if (run.count == count && count > 0)
+        if (count > 0 && run.count == count)
             break; /* no neighbour of its kind */
-        (*block)++;
     }
     *ret_run = run;
     return TRUE;
@@ -133,49 +173,21 @@ static gboolean next_run(struct writing *writing, guint64 *block, struct run *re
 /* --- writing -------------------------------------------------------------------------------------
  */
 
-static gboolean write_blocks(struct writing *writing, const struct run *run, guint first,
-                             guint count, GError **error)
+static gboolean write_run(struct writing *writing, const struct run *run, GError **error)
 {
-    guint64 offset = (run->first + first) * BLOCK_BYTES;
-    gsize bytes = MIN((gsize)count * BLOCK_BYTES, run->bytes - (gsize)first * BLOCK_BYTES);
-    const guint8 *data = writing->wanted + (gsize)first * BLOCK_BYTES;
+    guint64 offset = run->first * BLOCK_BYTES;
     int result = run->zero && nbd_can_zero(writing->handle) == 1
-                     ? nbd_zero(writing->handle, bytes, offset, 0)
-                     : nbd_pwrite(writing->handle, data, bytes, offset, 0);
+                     ? nbd_zero(writing->handle, run->bytes, offset, 0)
+                     : nbd_pwrite(writing->handle, writing->wanted, run->bytes, offset, 0);
     if (result < 0) {
         nbd_source_error(writing->target, "write to", error);
         return FALSE;
     }
-    for (guint i = 0; i < count; i++) {
-        guint64 block = run->first + first + i;
+    for (guint64 block = run->first; block < run->first + run->count; block++)
         g_array_append_val(writing->written, block);
-    }
-    writing->figures.written_blocks += count;
-    writing->figures.zero_blocks += run->zero ? count : 0;
-    writing->figures.written_bytes += bytes;
-    return TRUE;
-}
-
-static gboolean read_found(struct writing *writing, guint64 block, gsize bytes, GError **error)
-{
-    if (nbd_pread(writing->handle, writing->found, bytes, block * BLOCK_BYTES, 0) == 0)
-        return TRUE;
-    nbd_source_error(writing->target, "read from", error);
-    return FALSE;
-}
-
-/* Writes the blocks of a run that the target has otherwise. */
-static gboolean write_differing(struct writing *writing, const struct run *run, GError **error)
-{
-    if (!read_found(writing, run->first, run->bytes, error))
-        return FALSE;
-    for (guint i = 0; i < run->count; i++) {
-        gsize at = (gsize)i * BLOCK_BYTES;
-        if (memcmp(writing->found + at, writing->wanted + at, MIN(BLOCK_BYTES, run->bytes - at)) !=
-                0 &&
-            !write_blocks(writing, run, i, 1, error))
-            return FALSE;
-    }
+    writing->figures.written_blocks += run->count;
+    writing->figures.zero_blocks += run->zero ? run->count : 0;
+    writing->figures.written_bytes += run->bytes;
     return TRUE;
 }
 
@@ -189,18 +201,17 @@ static gboolean check_cancelled(const struct writing *writing, GError **error)
 
 static gboolean write_all(struct writing *writing, GError **error)
 {
-    guint64 block = 0, total = block_count(writing->to->size_bytes);
-    struct run run;
-    do {
-        if (!check_cancelled(writing, error) || !next_run(writing, &block, &run, error))
+    guint64 block = 0, told = 0, total = block_count(writing->to->size_bytes);
+    while (block < total) {
+        struct run run;
+        if (!check_cancelled(writing, error) || !next_run(writing, &block, &run, error) ||
+            (run.count > 0 && !write_run(writing, &run, error)))
             return FALSE;
-        writing->figures.candidate_blocks += run.count;
-        if (run.count > 0 && !(writing->newer ? write_blocks(writing, &run, 0, run.count, error)
-                                              : write_differing(writing, &run, error)))
-            return FALSE;
-        writing->observer->progress(writing->observer->data, writing->to->name, MIN(block, total),
-                                    total);
-    } while (run.count > 0);
+        if (block < total && block - told < PROGRESS_BLOCKS)
+            continue;
+        writing->observer->progress(writing->observer->data, writing->to->name, block, total);
+        told = block;
+    }
     if (nbd_can_flush(writing->handle) == 1 && nbd_flush(writing->handle, 0) < 0) {
         nbd_source_error(writing->target, "flush", error);
         return FALSE;
@@ -208,16 +219,16 @@ static gboolean write_all(struct writing *writing, GError **error)
     return TRUE;
 }
 
-/* What was written is read back, and held against the layers once more. */
+/* What was written is read back, and held against the block map once more. */
 static gboolean check_written(struct writing *writing, GError **error)
 {
     for (guint i = 0; i < writing->written->len; i++) {
         guint64 block = g_array_index(writing->written, guint64, i);
-        struct run run = {.first = block};
-        if (!check_cancelled(writing, error) || !read_wanted(writing, &run, block, error) ||
-            !read_found(writing, block, run.bytes, error))
+        gboolean is;
+        if (!check_cancelled(writing, error) || !read_found(writing, block, 1, error) ||
+            !is_as_wanted(writing, block, &is, error))
             return FALSE;
-        if (memcmp(writing->found, writing->wanted, run.bytes) == 0)
+        if (is)
             continue;
         landfall_error_set(error, LANDFALL_ERROR_CORRUPT,
                            "look at the storage of the disk and at the memory of this host, then "
@@ -251,11 +262,13 @@ static gboolean check_target(const struct writing *writing, const struct manifes
     return FALSE;
 }
 
-static gboolean open_all(struct writing *writing, const char *folder,
-                         const struct manifest_disk *from, GError **error)
+static gboolean open_all(struct writing *writing, const struct store_machine *machine,
+                         const struct manifest_disk *from, const struct manifest *to,
+                         GError **error)
 {
-    writing->chain = layer_chain_open(folder, writing->to->layer, error);
-    if (!writing->chain || !open_newer(writing, folder, from, error))
+    g_autofree char *folder = store_machine_disk_folder(machine, writing->to->name);
+    writing->reader = proven_reader_open(machine, to, writing->to->name, error);
+    if (!writing->reader || !open_newer(writing, folder, from, error))
         return FALSE;
     writing->handle = nbd_source_connect(writing->target, NULL, writing->cancelled, error);
     writing->wanted = g_malloc((gsize)RUN_BLOCKS * BLOCK_BYTES);
@@ -267,27 +280,29 @@ static gboolean open_all(struct writing *writing, const char *folder,
 static void close_all(struct writing *writing)
 {
     nbd_source_disconnect(writing->handle);
-    layer_chain_free(writing->chain);
+    proven_reader_free(writing->reader);
     g_clear_pointer(&writing->newer, g_ptr_array_unref);
     g_clear_pointer(&writing->written, g_array_unref);
     g_free(writing->wanted);
     g_free(writing->found);
 }
 
-gboolean write_back_disk(const struct store_machine *machine, const struct manifest_disk *from,
-                         const struct manifest_disk *to, const struct nbd_source *target,
+gboolean write_back_disk(const struct store_machine *machine, const struct manifest *from,
+                         const struct manifest *to, const struct nbd_source *target,
                          const struct write_back_observer *observer, const gint *cancelled,
                          struct write_back_figures *ret_figures, GError **error)
 {
-    g_autofree char *folder = store_machine_disk_folder(machine, to->name);
-    struct writing writing = {
-        .to = to, .target = target, .observer = observer, .cancelled = cancelled};
-    gboolean ok = open_all(&writing, folder, from, error) && write_all(&writing, error) &&
+    const struct manifest_disk *older = from ? manifest_disk_find(from, target->name) : NULL;
+    struct writing writing = {.to = manifest_disk_find(to, target->name),
+                              .target = target,
+                              .observer = observer,
+                              .cancelled = cancelled};
+    gboolean ok = open_all(&writing, machine, older, to, error) && write_all(&writing, error) &&
                   check_written(&writing, error);
     if (ok)
         *ret_figures = writing.figures;
     else if (error && *error && !g_str_has_prefix((*error)->message, "disk "))
-        g_prefix_error(error, "disk %s: ", to->name);
+        g_prefix_error(error, "disk %s: ", target->name);
     close_all(&writing);
     return ok;
 }

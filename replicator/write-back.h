@@ -8,9 +8,8 @@
 #include "replicator/store.h"
 
 struct write_back_figures {
-    guint64 candidate_blocks; /* that the layers between have, or all */
-    guint64 written_blocks;   /* each of them read back, and found to be right */
-    guint64 zero_blocks;      /* of those, became zero */
+    guint64 written_blocks; /* each of them read back, and found to be right */
+    guint64 zero_blocks;    /* of those, became zero */
     guint64 written_bytes;
 };
 
@@ -19,13 +18,14 @@ struct write_back_observer {
     void (*progress)(void *data, const char *disk, guint64 done_blocks, guint64 total_blocks);
 };
 
-/* Makes target equal to the state that the manifest's disk has. from: the state that target is in,
- * of the same chain; then the blocks are written that the layers between have. NULL, or a state
- * whose layer has been merged: every block is compared. What was written is durable, and has been
- * read back. May be killed and done again. The caller holds the recovery point (store_pin_take).
- * Errors: unsupported (another size), corrupt (the layers; a block that is not what was written),
- * source, replica, cancelled. */
-gboolean write_back_disk(const struct store_machine *machine, const struct manifest_disk *from,
-                         const struct manifest_disk *to, const struct nbd_source *target,
+/* Makes the target, of that name, equal to what the disk is at recovery point to, by blocks that
+ * have the hash that is recorded of them. from: the one that the target is at, of the same chain;
+ * then the blocks are written that the layers between have. NULL, or one whose layer has been
+ * merged: every block is compared. What was written is durable, and has been read back. May be
+ * killed and done again. The caller holds the recovery point (store_pin_take). Errors: unsupported
+ * (another size), corrupt (the store; a block that is not what was written), source, replica,
+ * cancelled. */
+gboolean write_back_disk(const struct store_machine *machine, const struct manifest *from,
+                         const struct manifest *to, const struct nbd_source *target,
                          const struct write_back_observer *observer, const gint *cancelled,
                          struct write_back_figures *ret_figures, GError **error);

@@ -133,8 +133,7 @@ static gboolean judge(struct coming_back *back, const char *state, gboolean *ret
 static void on_progress(void *data, const char *disk, guint64 done_blocks, guint64 total_blocks)
 {
     (void)disk;
-    if (done_blocks % 4096 == 0 || done_blocks == total_blocks)
-        step_progress(data, done_blocks * BLOCK_BYTES, total_blocks * BLOCK_BYTES);
+    step_progress(data, done_blocks * BLOCK_BYTES, total_blocks * BLOCK_BYTES);
 }
 
 static void set_figures(JsonObject *object, const struct write_back_figures *figures)
@@ -147,14 +146,11 @@ static void set_figures(JsonObject *object, const struct write_back_figures *fig
 static gboolean write_disk(const struct coming_back *back, const struct snapshot_disk *served,
                            JsonArray *disks, struct write_back_figures *sum, GError **error)
 {
-    const struct manifest_disk *to = manifest_disk_find(back->to, served->name);
-    const struct manifest_disk *from =
-        back->from ? manifest_disk_find(back->from, served->name) : NULL;
     const struct nbd_source target = {served->name, served->nbd_uri, served->nbd_command};
     const struct write_back_observer observer = {(void *)back->run, on_progress};
     struct write_back_figures figures;
-    if (!write_back_disk(back->replicas, from, to, &target, &observer, back->run->cancelled,
-                         &figures, error))
+    if (!write_back_disk(back->replicas, back->from, back->to, &target, &observer,
+                         back->run->cancelled, &figures, error))
         return FALSE;
     JsonObject *object = json_object_new();
     json_object_set_string_member(object, "name", served->name);

@@ -45,14 +45,6 @@ is_refused() {
     is "$name: nothing was written" "$(listing)" "$before"
 }
 
-# flip FILE OFFSET: inverts the lowest bit of a byte.
-flip() {
-    local byte
-    byte=$(od -An -tu1 -j "$2" -N 1 "$1")
-    # shellcheck disable=SC2059  # the byte is the format
-    printf "\\x$(printf %x $((byte ^ 1)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
-}
-
 put() { # FILE OFFSET BYTE
     # shellcheck disable=SC2059
     printf "\\x$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none

@@ -267,6 +267,16 @@ kit_stop_child() {
     stop_process "$1"
 }
 
+# --- Files --------------------------------------------------------------------------------------
+
+# flip FILE OFFSET: inverts the lowest bit of a byte.
+flip() {
+    local byte
+    byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+    # shellcheck disable=SC2059  # the byte is the format
+    printf "\\x$(printf %x $((byte ^ 1)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
 # --- Servers ------------------------------------------------------------------------------------
 
 # Its process ID is in the file, or will never be.
