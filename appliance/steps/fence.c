@@ -45,7 +45,7 @@ static gboolean check_off(const struct source_machine *machine, const struct ste
 static gboolean note_disks(const struct step_work *work, const struct snapshot_fence *fence,
                            GError **error)
 {
-    if (fence->point)
+    if (fence->point || fence->disks)
         return TRUE;
     struct store *store = store_open(work->store_path, FALSE, error);
     struct store_machine *replicas =

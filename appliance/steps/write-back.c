@@ -109,14 +109,10 @@ static gboolean judge(struct coming_back *back, const char *state, gboolean *ret
     gboolean ours = g_strcmp0(fence->disks, MOVED_DISKS_WRITING) == 0;
     gboolean same = fence->disks && g_strcmp0(fence->disks, state) == 0;
     *ret_already = same && fence->point == back->to->number;
-    /* What was half written was on its way to a point that is not known, but in the latest. */
-    gboolean known = same || back->to->number == store_machine_latest(back->replicas)->number;
-    if (same || ours) {
-        back->from =
-            known && fence->point ? store_machine_find(back->replicas, fence->point) : NULL;
-        return TRUE;
-    }
-    if (overwrite)
+    if (same && fence->point && fence->point <= back->to->number)
+        back->from = store_machine_find(back->replicas, fence->point);
+    /* Nobody knows who else has written to disks that were left half written: all is compared. */
+    if (same || ours || overwrite)
         return TRUE;
     landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
                        "what was written to them would be lost: look at them, then choose to "
@@ -168,8 +164,7 @@ static struct snapshot *begin_writing(const struct coming_back *back,
                                       const struct snapshot_plan *plan, GError **error)
 {
     const struct snapshot_fence *fence = back->fence;
-    guint64 point = back->from ? back->from->number : 0;
-    if (!snapshot_fence_note_disks(back->source.domain, point, MOVED_DISKS_WRITING, error))
+    if (!snapshot_fence_note_disks(back->source.domain, 0, MOVED_DISKS_WRITING, error))
         return NULL;
     struct snapshot *snapshot = snapshot_begin_write(back->machine, plan, error);
     if (!snapshot)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The disks of a machine that was moved away are brought up to date for its way back: by what the layers
-# since then have, read back, again after a kill; never over what somebody else wrote to them.
+# since then have, proven and read back, again after a kill; never over what somebody else wrote to them.
 . "$(dirname "$0")/steps.sh"
 requires nbdkit qemu-io
 
@@ -63,39 +63,80 @@ change vda 'write -P 1 1M 300k' 'write -P 2 40M 4M' 'write -z 5M 1M' 'write -P 3
 change vdb 'write -P 4 0 64k' 'write -P 5 23M 1M'
 ok "there: a cycle" cycle_there
 cp "$KIT_TMP/there.vda" "$KIT_TMP/second.vda"
-change vda 'write -z 41M 1M' 'write -P 6 1100k 8k'
-ok "there: another" cycle_there
 
 # --- back ---------------------------------------------------------------------------------------
 
+step write-back m1
+step_ok "F17: it is written back"
+is "F17: from what they held, to the latest" "$(fact from_point) $(fact to_point)" "1 2"
+as_there "F17: written back"
+ok "F17: no more than what had changed" test "$(fact bytes)" -le $((8 * 1024 * 1024))
+
+change vda 'write -z 41M 1M' 'write -P 6 1100k 8k'
+ok "there: another" cycle_there
 begin_step write-back m1
 until pgrep qemu-storage >/dev/null || process_is_gone "$step_pid"; do :; done
 kill -s KILL "$step_pid" 2>/dev/null || true
 end_step
 step write-back m1
 step_ok "F12, F17: killed, and run again"
-is "F17: from what they held, to the latest" "$(fact from_point) $(fact to_point)" "1 3"
-as_there "F17: it is written back"
-ok "F17: no more than what had changed" test "$(fact bytes)" -le $((9 * 1024 * 1024))
-ok "F17: zeros are zeros" test "$(fact zero_blocks)" -ge 16
+as_there "F12, F17: killed, and run again"
 is "F17: it is fenced still" "$(definition_of m1 | grep -c 'state="gone"')" 1
 ok "F17: no server is left" eval '! pgrep qemu-storage >/dev/null'
 is "F17: no file is left" "$(live_files)" ""
 step write-back m1
 is "F12, F17: once more" "$(fact already) $(fact from_point) $(fact to_point)" "true 3 3"
 
-# Somebody ended it on its way to the third point, and wants the second now.
-virsh dumpxml --inactive m1 | sed -E '/urn:landfall:fence/ { s/ point="3"/ point="1"/; s/ disks="[^"]*"/ disks="writing"/ }' \
-    >"$KIT_TMP/half.xml"
-ok "it is noted as half written" grep -q 'point="1" disks="writing"' "$KIT_TMP/half.xml"
-virsh -q define "$KIT_TMP/half.xml" >/dev/null
+# Somebody wants the second point now.
 step write-back m1 '{"recovery_point": 2}'
-step_ok "F17: half written, to another point"
-is "F17: half written, to another point: all is compared" "$(fact from_point) $(fact to_point)" "0 2"
+step_ok "F17: to an older point"
+is "F17: to an older point: all is compared" "$(fact from_point) $(fact to_point)" "0 2"
 ok "F17: vda is what it was at that point" qemu-img compare -q -F raw "$KIT_TMP/vda.qcow2" "$KIT_TMP/second.vda"
+
+# --- a store that is damaged ----------------------------------------------------------------------
+
+# layer_place BLOCK: where the latest layer of vda has its data, and the entry of its table that says so.
+layer=$live_store/$uuid/disks/vda/000003.qcow2
+layer_place() {
+    python3 - "$layer" "$1" <<'PYTHON'
+import struct, sys
+with open(sys.argv[1], "rb") as layer:
+    def number(offset):
+        layer.seek(offset)
+        return struct.unpack(">Q", layer.read(8))[0] & 0x00FFFFFFFFFFFE00
+    entry = number(number(40)) + 8 * int(sys.argv[2])
+    print(number(entry), entry)
+PYTHON
+}
+
+read -r data entry <<<"$(layer_place 17)" # 1100k
+flip "$layer" $((data + 16384))
 step write-back m1
-step_ok "F17: and on to the latest"
-as_there "F17: the latest again"
+is "R16, F17: rot in the store: it fails" "$status" 1
+like "R16, F17: rot in the store: it says where" "$messages" \
+    'error corrupt: disk vda: block 17 \(byte 1114112\) of recovery point 3 is damaged in the store.*store verify'
+unlike "F17: rot is not written" "$(qemu-io -r -c 'read -P 1 1130496 512' "$KIT_TMP/vda.qcow2")" 'failed'
+is "F17: it is noted as half written" "$(definition_of m1 | grep -c 'disks="writing"')" 1
+# Then somebody writes where no layer has anything, which nobody knows.
+qemu-io -c 'write -P 9 20M 64k' "$KIT_TMP/vda.qcow2" >/dev/null
+flip "$layer" $((data + 16384))
+step write-back m1
+step_ok "F17: half written"
+is "F17: half written: all is compared" "$(fact from_point) $(fact to_point)" "0 3"
+ok "F17: zeros are zeros" test "$(fact zero_blocks)" -ge 16
+as_there "F17: half written, and by another, too"
+
+step write-back m1 '{"recovery_point": 2}'
+step write-back m1 '{"recovery_point": 2}'
+step_ok "F17: to the older point again"
+cp "$layer" "$KIT_TMP/layer"
+printf '\0\0\0\0\0\0\0\0' | dd of="$layer" bs=1 seek="$entry" conv=notrunc status=none
+step write-back m1
+like "R16, F17: a table that hides a block" "$messages" 'error corrupt: disk vda: layer .*000003.qcow2: it does not hold the blocks that its journal names'
+cp "$KIT_TMP/layer" "$layer"
+step write-back m1
+step_ok "F17: mended"
+as_there "F17: mended"
 
 # --- what others wrote --------------------------------------------------------------------------
 
@@ -120,6 +161,18 @@ stop_process $reader
 step write-back m1
 step_ok "F17: in use no more"
 as_there "F17: in use no more"
+
+# As libvirt reaches another host, with this one at the other end.
+cat >"$KIT_TMP/ssh" <<'SSH'
+#!/bin/bash
+while [ "$1" != elsewhere ]; do shift; done
+shift
+exec sh -c "$*"
+SSH
+chmod +x "$KIT_TMP/ssh"
+step unfence-home m1 "{\"source\": {\"uri\": \"qemu+ssh://elsewhere/system?command=$KIT_TMP/ssh\"}}"
+like "F18: disks that are not files of this machine" "$messages" \
+    'error conflict: .* cannot be brought up to date: what its disks hold is not known.*virsh undefine'
 
 qemu-img resize -q -f raw "$KIT_TMP/there.vdb" 25M
 ok "there: a larger disk" cycle_there
