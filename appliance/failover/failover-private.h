@@ -17,11 +17,13 @@ struct operation {
     struct failovers *failovers;
     struct state_failover *failover;
     struct state_failover *subject; /* the operation that it ends, or NULL */
+    struct state_failover *first;   /* the move that a move home has come back from, or NULL */
     struct state_job *job;
     char *machine_name;
     gboolean nbd;
     GPtrArray *journal;         /* struct state_failover_step */
     GPtrArray *subject_journal; /* or NULL */
+    GPtrArray *first_journal;   /* or NULL */
 
     /* The step that is being done, or NULL; what came of it until that is written down. */
     const struct sequence_step *step;

@@ -32,6 +32,37 @@ static gboolean read_subject(struct operation *operation, GError **error)
     return operation->subject_journal != NULL;
 }
 
+/* Whether the machine has not been moved from there since then. */
+static gboolean is_last(struct state *state, const struct state_failover *move, gboolean *ret_is,
+                        GError **error)
+{
+    const struct state_failover_filter filter = {
+        .machine = move->machine, .kind = move->kind, .limit = 1};
+    g_autoptr(GPtrArray) moves = state_failover_list(state, &filter, error);
+    *ret_is =
+        moves && moves->len > 0 && ((const struct state_failover *)moves->pdata[0])->id == move->id;
+    return moves != NULL;
+}
+
+/* By what it ends, a machine that has gone home stays there for good; the move that had brought it
+ * to where it comes from was turned round by another. */
+static gboolean read_first(struct operation *operation, GError **error)
+{
+    struct state *state = operation->failovers->state;
+    gint64 turn_id = operation->subject ? option_number(operation->failover, "home", 0) : 0;
+    gboolean is = FALSE;
+    if (!turn_id)
+        return TRUE;
+    struct state_failover *turn = state_failover_get(state, turn_id, error);
+    operation->first = turn ? state_failover_get(state, turn->subject, error) : NULL;
+    state_failover_free(turn);
+    if (!operation->first || !is_last(state, operation->first, &is, error))
+        return FALSE;
+    if (is)
+        operation->first_journal = journal_of(operation->failovers, operation->first->id, error);
+    return !is || operation->first_journal;
+}
+
 /* A machine that was forgotten has no name any more, and a target that is none is asked for when a
  * step needs it. */
 static void read_names(struct operation *operation)
@@ -56,7 +87,7 @@ struct operation *operation_new(struct failovers *failovers, struct state_failov
     operation->job = state_job_get(failovers->state, failover->job, error);
     operation->journal = operation->job ? journal_of(failovers, failover->id, error) : NULL;
     read_names(operation);
-    if (operation->journal && read_subject(operation, error))
+    if (operation->journal && read_subject(operation, error) && read_first(operation, error))
         return operation;
     operation_free(operation);
     return NULL;
@@ -76,6 +107,8 @@ void operation_free(struct operation *operation)
     g_clear_error(&operation->error);
     g_clear_pointer(&operation->journal, g_ptr_array_unref);
     g_clear_pointer(&operation->subject_journal, g_ptr_array_unref);
+    g_clear_pointer(&operation->first_journal, g_ptr_array_unref);
+    state_failover_free(operation->first);
     state_failover_free(operation->subject);
     state_failover_free(operation->failover);
     state_job_free(operation->job);
@@ -96,6 +129,7 @@ struct sequence_input operation_input(const struct operation *operation)
         .nbd = operation->nbd,
         .journal = operation->journal,
         .subject = operation->subject_journal,
+        .first = operation->first_journal,
         .serve_us = operation_serves_again(operation) ? operation->job->queued_us : 0,
     };
 }

@@ -15,6 +15,7 @@ enum {
     WITH_NBD = 2,
     WITH_ISOLATION = 4, /* the source runs on, so the copy must not meet it */
     WITH_DROP = 8,      /* what the target wrote is not kept */
+    WITH_HOST = 16,     /* the host that it has left is there */
 };
 
 static const struct sequence_step test_steps[] = {
@@ -96,10 +97,22 @@ static const struct sequence_step complete_steps[] = {
     {NULL},
 };
 
-/* The pin stays: the machine at the target has its disks over that recovery point. One that has
- * gone home has its own, so this completes its move, too. */
+/* The pin stays where the machine at the target has its disks over that recovery point. */
 static const struct sequence_step reverse_steps[] = {
     {"clean-source"},
+    {"unserve", .undoes = "serve"},
+    {"remove-clone", .undoes = "clone", .when = WITH_NBD},
+    {"unpin", .undoes = "pin", .when = WITH_NBD},
+    {"release", .undoes = "lease"},
+    {NULL},
+};
+
+/* What has gone home has disks of its own, so what was made for it where it comes from goes. */
+static const struct sequence_step home_over_steps[] = {
+    {"clean-source"},
+    {"undefine", .undoes = "define", .when = WITH_HOST, .of_first = TRUE},
+    {"remove-clone", .undoes = "clone", .of_first = TRUE},
+    {"unpin", .undoes = "pin", .of_first = TRUE},
     {"release", .undoes = "lease"},
     {NULL},
 };
@@ -183,14 +196,18 @@ static unsigned circumstances(const struct sequence_input *input)
     with |= shutdown ? WITH_SHUTDOWN : 0;
     with |= !shutdown && !option_boolean(failover, "network_live", FALSE) ? WITH_ISOLATION : 0;
     with |= option_boolean(failover, "keep_disks", FALSE) ? 0 : WITH_DROP;
+    with |= option_boolean(failover, "abandon", FALSE) ? 0 : WITH_HOST;
     return with;
 }
 
 static gboolean is_needed(const struct sequence_input *input, const struct sequence_step *step)
 {
-    return (step->when & ~circumstances(input)) == 0 &&
-           (!step->undoes || is_in(input->subject, 0, step->undoes, FALSE) ||
-            sequence_has_begun(input, step->undoes));
+    if ((step->when & ~circumstances(input)) != 0)
+        return FALSE;
+    if (step->of_first)
+        return is_in(input->first, 0, step->undoes, FALSE) && !is_in(input->first, 0, "copy", TRUE);
+    return !step->undoes || is_in(input->subject, 0, step->undoes, FALSE) ||
+           sequence_has_begun(input, step->undoes);
 }
 
 static const struct sequence_step *steps_of(const struct state_failover *failover)
@@ -200,8 +217,9 @@ static const struct sequence_step *steps_of(const struct state_failover *failove
         return back_steps;
     if (home && strcmp(failover->kind, STATE_FAILOVER_MIGRATE) == 0)
         return home_steps;
-    if (home && strcmp(failover->kind, STATE_FAILOVER_COMPLETE) == 0)
-        return reverse_steps;
+    if (home && (strcmp(failover->kind, STATE_FAILOVER_COMPLETE) == 0 ||
+                 strcmp(failover->kind, STATE_FAILOVER_REVERSE) == 0))
+        return home_over_steps;
     for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++)
         if (strcmp(kinds[i].kind, failover->kind) == 0)
             return kinds[i].steps;

@@ -16,8 +16,9 @@ struct sequence_step {
     const char *name;   /* the journal's word */
     const char *undoes; /* or NULL; needed only if that step has begun */
     enum sequence_runner runner;
-    unsigned when; /* only with such options and such a target */
-    gboolean live; /* when it is done, the test or the move stands: there is no going back */
+    unsigned when;     /* only with such options and such a target */
+    gboolean live;     /* when it is done, the test or the move stands: there is no going back */
+    gboolean of_first; /* undoes what sequence_input.first has made, unless that has copied disks */
 };
 
 /* What decides; all borrowed. */
@@ -26,6 +27,8 @@ struct sequence_input {
     gboolean nbd;             /* the target does not see the store */
     const GPtrArray *journal; /* struct state_failover_step */
     const GPtrArray *subject; /* likewise, of the operation that this one ends; or NULL */
+    const GPtrArray *first;   /* likewise, of the move by which a machine came to where it has gone
+                               * home from; or NULL */
     gint64 serve_us;          /* it stands, and is only to be served once more since then; or 0 */
 };
 

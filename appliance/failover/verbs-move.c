@@ -325,13 +325,20 @@ static gboolean check_complete(struct failovers *failovers, const struct state_f
     return TRUE;
 }
 
-FAILOVER_VERB(failover_complete)
+/* Options, with what is known of the move that this ends. */
+static JsonObject *options_at_end(JsonObject *options, const struct state_failover *move)
 {
-    struct state_failover *move = find_move(failovers, machine, TRUE, error);
-    g_autoptr(JsonObject) wanted = options_after(options, NULL);
+    JsonObject *wanted = options_after(options, NULL);
     gint64 home = move ? option_number(move, "home", 0) : 0;
     if (home)
         json_object_set_int_member(wanted, "home", home);
+    return wanted;
+}
+
+FAILOVER_VERB(failover_complete)
+{
+    struct state_failover *move = find_move(failovers, machine, TRUE, error);
+    g_autoptr(JsonObject) wanted = options_at_end(options, move);
     const struct failover_request request = {
         .kind = STATE_FAILOVER_COMPLETE,
         .who = who,
@@ -374,7 +381,7 @@ static gboolean find_there(struct failovers *failovers, const struct state_failo
 FAILOVER_VERB(failover_reverse)
 {
     struct state_failover *move = find_move(failovers, machine, TRUE, error);
-    g_autoptr(JsonObject) wanted = options_after(options, NULL);
+    g_autoptr(JsonObject) wanted = options_at_end(options, move);
     gint64 there = 0;
     gboolean ok = move && check_complete(failovers, move, error) &&
                   find_there(failovers, move, &there, error);

@@ -14,10 +14,17 @@
 
 #define CYCLES_KNOWN 20u
 
+/* Which way things went: the source and the target are its. */
+static const struct state_failover *way_of(const struct operation *operation)
+{
+    return operation->step && operation->step->of_first ? operation->first : operation->failover;
+}
+
 /* Whose things these are: what ends a test or a move works on what that one has made. */
 static const struct state_failover *owner_of(const struct operation *operation)
 {
-    return operation->subject ? operation->subject : operation->failover;
+    const struct state_failover *way = way_of(operation);
+    return operation->subject && way == operation->failover ? operation->subject : way;
 }
 
 char *operation_lease(const struct operation *operation)
@@ -33,7 +40,7 @@ static gboolean add_machine(const struct operation *operation, JsonObject *work,
 {
     struct failovers *failovers = operation->failovers;
     struct state_machine *machine =
-        state_machine_get(failovers->state, operation->failover->machine, error);
+        state_machine_get(failovers->state, way_of(operation)->machine, error);
     g_autofree char *uri =
         machine ? inventory_host_uri(failovers->inventory, machine->host, error) : NULL;
     if (uri) {
@@ -72,7 +79,7 @@ static gboolean add_target(const struct operation *operation, JsonObject *work,
 {
     struct failovers *failovers = operation->failovers;
     struct state_target *target =
-        state_target_get(failovers->state, operation->failover->target, error);
+        state_target_get(failovers->state, way_of(operation)->target, error);
     g_autofree char *uri =
         target ? inventory_host_uri(failovers->inventory, target->host, error) : NULL;
     if (uri)
@@ -249,8 +256,7 @@ char *operation_work(const struct operation *operation, const char *step, GError
     g_autoptr(JsonObject) work = json_object_new();
     g_autofree char *store_path = NULL;
     struct state_replication *replication = NULL;
-    JsonObject *facts =
-        state_failover_facts(operation->failovers->state, operation->failover, error);
+    JsonObject *facts = state_failover_facts(operation->failovers->state, way_of(operation), error);
     if (!facts)
         return NULL;
     json_object_set_object_member(work, "facts", facts);

@@ -8,7 +8,7 @@
 
 struct rig {
     struct state_failover failover;
-    GPtrArray *journal, *subject;
+    GPtrArray *journal, *subject, *first;
     gboolean nbd;
 };
 
@@ -25,11 +25,13 @@ static void tear_down(struct rig *rig, gconstpointer data)
     json_object_unref(rig->failover.options);
     g_ptr_array_unref(rig->journal);
     g_clear_pointer(&rig->subject, g_ptr_array_unref);
+    g_clear_pointer(&rig->first, g_ptr_array_unref);
 }
 
 static struct sequence_input input_of(const struct rig *rig)
 {
-    return (struct sequence_input){&rig->failover, rig->nbd, rig->journal, rig->subject};
+    return (struct sequence_input){&rig->failover, rig->nbd, rig->journal, rig->subject,
+                                   rig->first};
 }
 
 static void write_down(GPtrArray *journal, const char *name, gboolean done)
@@ -187,18 +189,19 @@ static void test_waited(struct rig *rig, gconstpointer data)
     g_assert_cmpstr(sequence_next(&input)->name, ==, "preflight");
 }
 
-static void set_subject(struct rig *rig, const char *const *steps)
+static GPtrArray *journal_of(const char *words)
 {
-    rig->subject = g_ptr_array_new_with_free_func((GDestroyNotify)state_failover_step_free);
-    for (; *steps; steps++)
-        write_down(rig->subject, *steps, TRUE);
+    g_auto(GStrv) steps = g_strsplit(words, " ", -1);
+    GPtrArray *journal = g_ptr_array_new_with_free_func((GDestroyNotify)state_failover_step_free);
+    for (guint i = 0; steps[i]; i++)
+        write_down(journal, steps[i], TRUE);
+    return journal;
 }
 
 static void test_rollback(struct rig *rig, gconstpointer data)
 {
-    g_auto(GStrv) steps = g_strsplit(MOVE, " ", -1);
     (void)data;
-    set_subject(rig, (const char *const *)steps);
+    rig->subject = journal_of(MOVE);
     assert_walk(rig, NULL, "stop undefine unfence start-source remove-clone unpin release");
     g_ptr_array_set_size(rig->journal, 0);
     json_object_set_boolean_member(rig->failover.options, "keep_disks", TRUE);
@@ -207,13 +210,38 @@ static void test_rollback(struct rig *rig, gconstpointer data)
 
 static void test_complete(struct rig *rig, gconstpointer data)
 {
-    g_auto(GStrv) steps = g_strsplit(MOVE, " ", -1);
     (void)data;
-    set_subject(rig, (const char *const *)steps);
+    rig->subject = journal_of(MOVE);
     assert_walk(rig, NULL, "clean-source hand-over unpin release");
-    g_ptr_array_set_size(rig->journal, 0);
+}
+
+/* The one of a move home takes away what the first move has made, but for disks of its own. */
+static void test_home_for_good(struct rig *rig, gconstpointer data)
+{
+    (void)data;
     json_object_set_int_member(rig->failover.options, "home", 3);
+    rig->subject = journal_of(HOME);
     assert_walk(rig, NULL, "clean-source release");
+    rig->first = journal_of(MOVE);
+    g_ptr_array_set_size(rig->journal, 0);
+    assert_walk(rig, NULL, "clean-source undefine remove-clone unpin release");
+    json_object_set_boolean_member(rig->failover.options, "abandon", TRUE);
+    g_ptr_array_set_size(rig->journal, 0);
+    assert_walk(rig, NULL, "clean-source remove-clone unpin release");
+    json_object_set_boolean_member(rig->failover.options, "abandon", FALSE);
+    write_down(rig->first, "copy", TRUE);
+    g_ptr_array_set_size(rig->journal, 0);
+    assert_walk(rig, NULL, "clean-source release");
+}
+
+static void test_reverse(struct rig *rig, gconstpointer data)
+{
+    (void)data;
+    rig->subject = journal_of(MOVE " serve copy");
+    assert_walk(rig, NULL, "clean-source unserve release");
+    rig->nbd = TRUE;
+    g_ptr_array_set_size(rig->journal, 0);
+    assert_walk(rig, NULL, "clean-source unserve remove-clone unpin release");
 }
 
 int main(int argc, char **argv)
@@ -231,5 +259,8 @@ int main(int argc, char **argv)
     ADD("looked at before its time", STATE_FAILOVER_MIGRATE, test_waited);
     ADD("a rollback", STATE_FAILOVER_ROLLBACK, test_rollback);
     ADD("a completion", STATE_FAILOVER_COMPLETE, test_complete);
+    ADD("F19: a completion of a move home", STATE_FAILOVER_COMPLETE, test_home_for_good);
+    ADD("F19: a move home that is turned round", STATE_FAILOVER_REVERSE, test_home_for_good);
+    ADD("a move that is turned round", STATE_FAILOVER_REVERSE, test_reverse);
     return g_test_run();
 }
