@@ -59,6 +59,37 @@ is "F6: it is replicated again" "$(state_of "$known")" replicating
 virsh -q net-start production
 never_two "F2: it never ran twice"
 
+# --- somebody writes to what it was before --------------------------------------------------------
+
+# And takes it back so that it looks untouched again.
+disk=$KIT_TMP/$machine.qcow2
+cat >"$KIT_TMP/spoil" <<SPOIL
+#!/bin/bash
+cp -p "$disk" "$KIT_TMP/untouched"
+qemu-io -c "write -q -P 9 4M 64k" "$disk"
+SPOIL
+chmod +x "$KIT_TMP/spoil"
+unspoil() {
+    cat "$KIT_TMP/untouched" >"$disk"
+    touch -r "$KIT_TMP/untouched" "$disk"
+}
+
+"$KIT_TMP/spoil"
+said_by "F17, F18: written to before it goes home" 1 'somebody has written to its disks since.*undefine' \
+    landfall "${home[@]}"
+ok "F18: it runs where it came from" is_away
+ok "F18: what was written is there" holds 9 "$disk" 4M
+unspoil
+
+there tiny_write 77
+echo "write-back spoilt" >"$KIT_TMP/plan"
+said_by "F17, F18: written to while it goes home" 1 'not as they were when it was moved away' landfall "${home[@]}"
+ok "F3: it runs where it came from" is_away
+ok "F17: what was written is there" holds 9 "$disk" 4M
+is "F18: what it was before is fenced, and the other is not" "$(note_of here) $(note_of there)" "1 0"
+unspoil
+never_two "F2: it never ran twice"
+
 # --- home, and back again, with daemons that are killed -------------------------------------------
 
 kills=("write-back midst" "unfence-home after" "start midst")

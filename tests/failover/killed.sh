@@ -6,7 +6,7 @@
 # --- a daemon that is killed at a step ------------------------------------------------------------
 
 # landfalld runs the landfall beside it: here that is one which may kill the daemon first. $KIT_TMP/plan
-# says when: WORD before|midst|after, once.
+# says when: WORD before|midst|after, once. With "spoilt" it stays alive, and $KIT_TMP/spoil is run before the step.
 mkdir "$KIT_TMP/bin"
 cp "$KIT_BUILD/landfalld" "$KIT_TMP/bin/"
 cat >"$KIT_TMP/bin/landfall" <<END
@@ -14,6 +14,7 @@ cat >"$KIT_TMP/bin/landfall" <<END
 real=$KIT_BUILD/landfall
 plan=$KIT_TMP/plan
 steps=$KIT_TMP/steps
+spoil=$KIT_TMP/spoil
 END
 cat >>"$KIT_TMP/bin/landfall" <<'END'
 step=
@@ -27,6 +28,7 @@ if [ -n "$step" ] && [ "$step" = "$word" ]; then
     mv "$plan" "$plan.met"
     case $instant in
     before) kill -s KILL $PPID ;;
+    spoilt) "$spoil" ;;
     midst) (sleep 0.0$((RANDOM % 9 + 1)) && kill -s KILL $PPID) & ;;
     after) "$real" "$@" >/dev/null 2>&1; kill -s KILL $PPID ;;
     esac
