@@ -111,7 +111,8 @@ for kill in "${kills[@]}"; do
     ok "$name: it is home" is_home
     ok "F18: $name: with what was written last" holds $byte "$KIT_TMP/$machine.qcow2"
     is "$name: one fence" "$(note_of here) $(note_of there)" "0 1"
-    tiny_write 250 # which the way back drops
+    ok "F18: $name: nothing is left of what was dropped before" holds 0 "$KIT_TMP/$machine.qcow2" 3M
+    tiny_write 250 3M # which the way back drops: there nothing is ever written at this place
     said_by "$name: back again" 0 "is done" landfall "${away[@]}"
     ok "$name: it runs where it came from" is_away
     ok "$name: as it was" holds $byte "$(image_there)"
