@@ -28,6 +28,9 @@ landfall target set there --network production=lan --pool pool >/dev/null
 wait_for 30 landfall replicate $machine --store main --interval 1h >/dev/null 2>&1
 ok "it has a recovery point" wait_for $patience has_point $machine
 
+# The first port is somebody else's, and free again by the time the server is started once more.
+start_background nc -l -k 10.77.0.1 10809
+other=$KIT_PID
 said_by "F40: a test from what is served" 0 'passed' \
     landfall test-migrate $machine --target there --probe power=3 --follow
 
@@ -44,6 +47,7 @@ has_written_more() {
 }
 kill_daemon
 stop_process "$(cat "$store"/*/clones/*/nbd.pid)" KILL
+stop_process "$other"
 ok "without its server it stands still" wait_for $patience is_there "paused (I/O error)"
 written=$(written_there)
 start_daemon
