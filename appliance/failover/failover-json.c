@@ -148,7 +148,8 @@ static JsonObject *to_json(const struct state_failover *failover, const char *ma
     job_set_time(object, "asked_at", failover->asked_us);
     job_set_time(object, "started_at", failover->started_us);
     job_set_time(object, "ended_at", failover->ended_us);
-    job_set_time(object, due_name(failover), failover->due_us);
+    if (failover->due_us != FAILOVER_DUE_AFTER)
+        job_set_time(object, due_name(failover), failover->due_us);
     json_object_set_object_member(object, "options", json_object_ref(failover->options));
     json_object_set_array_member(object, "steps", steps_json(journal));
     set_outcome(object, failover, journal);

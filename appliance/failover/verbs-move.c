@@ -145,7 +145,7 @@ static gboolean begin_move(struct failovers *failovers, const char *who, gint64 
         .target = target,
         .recovery_point = replication ? replication->last_point : 0,
         .options = wanted,
-        .due_us = after ? G_MAXINT64 : first_look_us(at_us, now_us),
+        .due_us = after ? FAILOVER_DUE_AFTER : first_look_us(at_us, now_us),
         .word = after || at_us > now_us ? NULL : WORD_MIGRATING,
     };
     state_replication_free(replication);

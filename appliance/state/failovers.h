@@ -31,6 +31,9 @@ enum state_failover_state {
     FAILOVER_CANCELLED, /* likewise */
 };
 
+/* When one is due that waits for the end of another, and for no time. */
+#define FAILOVER_DUE_AFTER G_MAXINT64
+
 /* "waiting", "running", … */
 const char *state_failover_word(enum state_failover_state state);
 

@@ -108,8 +108,11 @@ like "F6: and says what to type" "$output" 'mend it; then landfall rollback web'
 ok "nothing runs" here_is 'shut off'
 is "a guest that was switched off is crash-consistent" \
     "$(landfall recovery-point list web --json | jq -r '.items | max_by(.number).consistency')" crash
+landfall migrate web --yes --target there --on-deadline force --shutdown-deadline 1 --probe power=1 >/dev/null
+is "F6: the same command again waits for the way back, not for a time" \
+    "$(landfall operation show "$(last migrate id)" --json | jq -c '[.state, has("at")]')" '["waiting",false]'
 breaks
-move
+run landfall job follow "$(last migrate job)"
 is "F6: the same command again" "$status $(last migrate state) $(word)" "0 live migrated"
 ok "one runs" there_is running
 ok "and one does not" here_is 'shut off'
