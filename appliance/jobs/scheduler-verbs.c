@@ -180,11 +180,11 @@ gboolean scheduler_resume(struct scheduler *scheduler, const char *who, gint64 m
 static gboolean save_job(struct scheduler *scheduler, const char *who, const char *action,
                          struct state_job *job, GError **error)
 {
-    g_autofree char *object = g_strdup_printf("machine/%" G_GINT64_FORMAT, job->machine);
     if (!state_begin(scheduler->state, error))
         return FALSE;
-    gboolean ok = state_job_add(scheduler->state, job, error) &&
-                  state_audit(scheduler->state, who, action, object, job->parameters, error);
+    gboolean ok =
+        state_job_add(scheduler->state, job, error) &&
+        state_audit_machine(scheduler->state, who, action, job->machine, job->parameters, error);
     return state_end(scheduler->state, ok, error);
 }
 
@@ -280,14 +280,14 @@ static gboolean give_up_host(struct scheduler *scheduler, const char *who, struc
                            unit->name);
         return FALSE;
     }
-    g_autofree char *object = g_strdup_printf("machine/%" G_GINT64_FORMAT, job->machine);
     if (!state_begin(state, error))
         return FALSE;
     json_object_set_boolean_member(job->parameters, "abandon", TRUE);
     unit->replication->next_due_us = state_now_us();
     gboolean ok = state_job_set_parameters(state, job->id, job->parameters, error) &&
                   state_replication_progress(state, unit->replication, error) &&
-                  state_audit(state, who, "replication.abandon", object, job->parameters, error);
+                  state_audit_machine(state, who, "replication.abandon", job->machine,
+                                      job->parameters, error);
     if (!state_end(state, ok, error))
         return FALSE;
     *ret_job = job->id;

@@ -27,7 +27,7 @@ static void read_bytes(struct statement *query, guint8 bytes[STATE_PASSWORD_BYTE
         memcpy(bytes, g_bytes_get_data(blob, NULL), STATE_PASSWORD_BYTES);
 }
 
-static struct state_account *read_account(struct statement *query)
+static gpointer read_account(struct statement *query)
 {
     struct state_account *account = g_new0(struct state_account, 1);
     account->name = statement_read_text(query);
@@ -45,12 +45,8 @@ static struct state_account *read_account(struct statement *query)
 
 GPtrArray *state_account_list(struct state *state, GError **error)
 {
-    g_autoptr(GPtrArray) accounts =
-        g_ptr_array_new_with_free_func((GDestroyNotify)state_account_free);
     struct statement *query = statement_new(state, "SELECT " COLUMNS " FROM account ORDER BY name");
-    while (statement_row(query))
-        g_ptr_array_add(accounts, read_account(query));
-    return statement_done(query, error) ? g_steal_pointer(&accounts) : NULL;
+    return statement_rows(query, read_account, (GDestroyNotify)state_account_free, error);
 }
 
 static gboolean missing(const char *name, GError **error)
@@ -62,15 +58,12 @@ static gboolean missing(const char *name, GError **error)
 
 struct state_account *state_account_get(struct state *state, const char *name, GError **error)
 {
-    struct state_account *account = NULL;
+    gpointer account;
     struct statement *query =
         statement_new(state, "SELECT " COLUMNS " FROM account WHERE name = ?");
     statement_bind_text(query, name);
-    if (statement_row(query))
-        account = read_account(query);
-    if (!statement_done(query, error))
-        g_clear_pointer(&account, state_account_free);
-    else if (!account)
+    if (statement_one(query, read_account, (GDestroyNotify)state_account_free, &account, error) &&
+        !account)
         missing(name, error);
     return account;
 }

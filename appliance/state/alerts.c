@@ -56,7 +56,7 @@ gboolean state_alert_resolve(struct state *state, const char *kind, const char *
     return TRUE;
 }
 
-static struct state_alert *read_alert(struct statement *query)
+static gpointer read_alert(struct statement *query)
 {
     struct state_alert *alert = g_new0(struct state_alert, 1);
     alert->kind = statement_read_text(query);
@@ -75,14 +75,11 @@ static struct state_alert *read_alert(struct statement *query)
 
 GPtrArray *state_alert_list(struct state *state, GError **error)
 {
-    g_autoptr(GPtrArray) alerts = g_ptr_array_new_with_free_func((GDestroyNotify)state_alert_free);
     struct statement *query = statement_new(
         state,
         "SELECT kind, object, severity, state, message, hint, raised_us, resolved_us, tries, "
         "notified_us, notify_error FROM alert ORDER BY state = 'resolved', raised_us DESC");
-    while (statement_row(query))
-        g_ptr_array_add(alerts, read_alert(query));
-    return statement_done(query, error) ? g_steal_pointer(&alerts) : NULL;
+    return statement_rows(query, read_alert, (GDestroyNotify)state_alert_free, error);
 }
 
 static gboolean next_retry(struct state *state, gint64 *ret_next_us, GError **error)

@@ -29,6 +29,13 @@ gboolean state_audit(struct state *state, const char *who, const char *action, c
     return statement_done(forget, error);
 }
 
+gboolean state_audit_machine(struct state *state, const char *who, const char *action,
+                             gint64 machine, JsonObject *detail, GError **error)
+{
+    g_autofree char *object = g_strdup_printf("machine/%" G_GINT64_FORMAT, machine);
+    return state_audit(state, who, action, object, detail, error);
+}
+
 GPtrArray *state_audit_list(struct state *state, gint64 before, unsigned limit, GError **error)
 {
     g_autoptr(GPtrArray) entries =

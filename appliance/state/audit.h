@@ -25,6 +25,10 @@ void state_audit_entry_free(struct state_audit_entry *entry);
 gboolean state_audit(struct state *state, const char *who, const char *action, const char *object,
                      JsonObject *detail, GError **error);
 
+/* Of the machine with that number. */
+gboolean state_audit_machine(struct state *state, const char *who, const char *action,
+                             gint64 machine, JsonObject *detail, GError **error);
+
 /* At most limit entries, the latest first; only those with a smaller id unless before is 0. The
  * caller owns the array, which owns the entries. */
 GPtrArray *state_audit_list(struct state *state, gint64 before, unsigned limit, GError **error);

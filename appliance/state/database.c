@@ -243,6 +243,26 @@ gboolean statement_done(struct statement *statement, GError **error)
     return ok;
 }
 
+GPtrArray *statement_rows(struct statement *statement, statement_reader read,
+                          GDestroyNotify destroy, GError **error)
+{
+    g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func(destroy);
+    while (statement_row(statement))
+        g_ptr_array_add(rows, read(statement));
+    return statement_done(statement, error) ? g_steal_pointer(&rows) : NULL;
+}
+
+gboolean statement_one(struct statement *statement, statement_reader read, GDestroyNotify destroy,
+                       gpointer *ret_row, GError **error)
+{
+    gpointer row = statement_row(statement) ? read(statement) : NULL;
+    gboolean ok = statement_done(statement, error);
+    if (!ok && row)
+        destroy(row);
+    *ret_row = ok ? row : NULL;
+    return ok;
+}
+
 gint64 state_changed_rows(struct state *state)
 {
     return sqlite3_changes64(state->database);

@@ -61,6 +61,14 @@ JsonNode *statement_read_node(struct statement *statement);
  * asked for is not read; a statement without statement_row is run. */
 gboolean statement_done(struct statement *statement, GError **error);
 
+/* All rows, each as read makes it, or the first one alone, NULL: there is none. Then the use of the
+ * statement is over. The caller owns what is returned. */
+typedef gpointer (*statement_reader)(struct statement *statement);
+GPtrArray *statement_rows(struct statement *statement, statement_reader read,
+                          GDestroyNotify destroy, GError **error);
+gboolean statement_one(struct statement *statement, statement_reader read, GDestroyNotify destroy,
+                       gpointer *ret_row, GError **error);
+
 /* An empty table of statements for struct state. */
 GHashTable *statement_cache_new(void);
 

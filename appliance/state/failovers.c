@@ -50,7 +50,7 @@ static enum state_failover_state read_state(struct statement *query)
     return state;
 }
 
-static struct state_failover *read_failover(struct statement *query)
+static gpointer read_failover(struct statement *query)
 {
     struct state_failover *failover = g_new0(struct state_failover, 1);
     failover->id = statement_read_int(query);
@@ -139,14 +139,12 @@ gboolean state_failover_save(struct state *state, const struct state_failover *f
 
 struct state_failover *state_failover_get(struct state *state, gint64 id, GError **error)
 {
-    struct state_failover *failover = NULL;
+    gpointer failover;
     struct statement *query = statement_new(state, "SELECT " COLUMNS " FROM failover WHERE id = ?");
     statement_bind_int(query, id);
-    if (statement_row(query))
-        failover = read_failover(query);
-    if (!statement_done(query, error))
-        g_clear_pointer(&failover, state_failover_free);
-    else if (!failover)
+    if (statement_one(query, read_failover, (GDestroyNotify)state_failover_free, &failover,
+                      error) &&
+        !failover)
         missing(id, error);
     return failover;
 }
@@ -157,8 +155,6 @@ struct state_failover *state_failover_get(struct state *state, gint64 id, GError
 GPtrArray *state_failover_list(struct state *state, const struct state_failover_filter *filter,
                                GError **error)
 {
-    g_autoptr(GPtrArray) failovers =
-        g_ptr_array_new_with_free_func((GDestroyNotify)state_failover_free);
     struct statement *query = statement_new(
         state, "SELECT " COLUMNS " FROM failover WHERE (?1 = 0 OR machine = ?1) AND "
                "(?2 = 0 OR subject = ?2) AND (?3 IS NULL OR kind = ?3) AND "
@@ -169,9 +165,7 @@ GPtrArray *state_failover_list(struct state *state, const struct state_failover_
     statement_bind_int(query, filter->open ? 1 : 0);
     statement_bind_int(query, filter->before);
     statement_bind_int(query, filter->limit ? (gint64)filter->limit : -1);
-    while (statement_row(query))
-        g_ptr_array_add(failovers, read_failover(query));
-    return statement_done(query, error) ? g_steal_pointer(&failovers) : NULL;
+    return statement_rows(query, read_failover, (GDestroyNotify)state_failover_free, error);
 }
 
 gboolean state_failover_last_passed(struct state *state, gint64 machine, gint64 *ret_at_us,

@@ -21,7 +21,7 @@ void state_host_free(struct state_host *host)
     g_free(host);
 }
 
-static struct state_host *read_host(struct statement *query)
+static gpointer read_host(struct statement *query)
 {
     struct state_host *host = g_new0(struct state_host, 1);
     host->name = statement_read_text(query);
@@ -38,11 +38,8 @@ static struct state_host *read_host(struct statement *query)
 
 GPtrArray *state_host_list(struct state *state, GError **error)
 {
-    g_autoptr(GPtrArray) hosts = g_ptr_array_new_with_free_func((GDestroyNotify)state_host_free);
     struct statement *query = statement_new(state, "SELECT " COLUMNS " FROM host ORDER BY name");
-    while (statement_row(query))
-        g_ptr_array_add(hosts, read_host(query));
-    return statement_done(query, error) ? g_steal_pointer(&hosts) : NULL;
+    return statement_rows(query, read_host, (GDestroyNotify)state_host_free, error);
 }
 
 static gboolean missing(const char *name, GError **error)
@@ -54,14 +51,10 @@ static gboolean missing(const char *name, GError **error)
 
 struct state_host *state_host_get(struct state *state, const char *name, GError **error)
 {
-    struct state_host *host = NULL;
+    gpointer host;
     struct statement *query = statement_new(state, "SELECT " COLUMNS " FROM host WHERE name = ?");
     statement_bind_text(query, name);
-    if (statement_row(query))
-        host = read_host(query);
-    if (!statement_done(query, error))
-        g_clear_pointer(&host, state_host_free);
-    else if (!host)
+    if (statement_one(query, read_host, (GDestroyNotify)state_host_free, &host, error) && !host)
         missing(name, error);
     return host;
 }

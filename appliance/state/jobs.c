@@ -24,7 +24,7 @@ void state_job_free(struct state_job *job)
     g_free(job);
 }
 
-static struct state_job *read_job(struct statement *query)
+static gpointer read_job(struct statement *query)
 {
     struct state_job *job = g_new0(struct state_job, 1);
     job->id = statement_read_int(query);
@@ -164,10 +164,7 @@ struct state_job *state_job_get(struct state *state, gint64 id, GError **error)
 
 static GPtrArray *read_jobs(struct statement *query, GError **error)
 {
-    g_autoptr(GPtrArray) jobs = g_ptr_array_new_with_free_func((GDestroyNotify)state_job_free);
-    while (statement_row(query))
-        g_ptr_array_add(jobs, read_job(query));
-    return statement_done(query, error) ? g_steal_pointer(&jobs) : NULL;
+    return statement_rows(query, read_job, (GDestroyNotify)state_job_free, error);
 }
 
 GPtrArray *state_job_list(struct state *state, const struct state_job_filter *filter,

@@ -18,7 +18,7 @@ void state_machine_free(struct state_machine *machine)
     g_free(machine);
 }
 
-static struct state_machine *read_machine(struct statement *query)
+static gpointer read_machine(struct statement *query)
 {
     struct state_machine *machine = g_new0(struct state_machine, 1);
     machine->id = statement_read_int(query);
@@ -36,8 +36,6 @@ static struct state_machine *read_machine(struct statement *query)
 GPtrArray *state_machine_list(struct state *state, const char *host, const char *name,
                               GError **error)
 {
-    g_autoptr(GPtrArray) machines =
-        g_ptr_array_new_with_free_func((GDestroyNotify)state_machine_free);
     struct statement *query =
         statement_new(state, "SELECT " COLUMNS " FROM machine "
                              "WHERE (?1 IS NULL OR host = ?1) AND "
@@ -46,9 +44,7 @@ GPtrArray *state_machine_list(struct state *state, const char *host, const char 
                              "ORDER BY host, name, id");
     statement_bind_text(query, host);
     statement_bind_text(query, name);
-    while (statement_row(query))
-        g_ptr_array_add(machines, read_machine(query));
-    return statement_done(query, error) ? g_steal_pointer(&machines) : NULL;
+    return statement_rows(query, read_machine, (GDestroyNotify)state_machine_free, error);
 }
 
 static gboolean missing(gint64 id, GError **error)
@@ -74,14 +70,11 @@ gboolean state_machine_count(struct state *state, const char *host, gint64 *ret_
 
 struct state_machine *state_machine_get(struct state *state, gint64 id, GError **error)
 {
-    struct state_machine *machine = NULL;
+    gpointer machine;
     struct statement *query = statement_new(state, "SELECT " COLUMNS " FROM machine WHERE id = ?");
     statement_bind_int(query, id);
-    if (statement_row(query))
-        machine = read_machine(query);
-    if (!statement_done(query, error))
-        g_clear_pointer(&machine, state_machine_free);
-    else if (!machine)
+    if (statement_one(query, read_machine, (GDestroyNotify)state_machine_free, &machine, error) &&
+        !machine)
         missing(id, error);
     return machine;
 }
@@ -205,11 +198,10 @@ static gboolean set_host(struct state *state, gint64 id, const char *host, GErro
 static gboolean note_move(struct state *state, const char *who, const struct state_machine *machine,
                           const char *host, GError **error)
 {
-    g_autofree char *object = g_strdup_printf("machine/%" G_GINT64_FORMAT, machine->id);
     g_autoptr(JsonObject) detail = json_object_new();
     json_object_set_string_member(detail, "from", machine->host);
     json_object_set_string_member(detail, "to", host);
-    return state_audit(state, who, "machine.move", object, detail, error);
+    return state_audit_machine(state, who, "machine.move", machine->id, detail, error);
 }
 
 gboolean state_machine_move(struct state *state, const char *who, gint64 id, const char *host,

@@ -16,7 +16,7 @@ void state_rehearsal_free(struct state_rehearsal *rehearsal)
     g_free(rehearsal);
 }
 
-static struct state_rehearsal *read_rehearsal(struct statement *query)
+static gpointer read_rehearsal(struct statement *query)
 {
     struct state_rehearsal *rehearsal = g_new0(struct state_rehearsal, 1);
     rehearsal->machine = statement_read_int(query);
@@ -29,13 +29,9 @@ static struct state_rehearsal *read_rehearsal(struct statement *query)
 
 GPtrArray *state_rehearsal_list(struct state *state, GError **error)
 {
-    g_autoptr(GPtrArray) rehearsals =
-        g_ptr_array_new_with_free_func((GDestroyNotify)state_rehearsal_free);
     struct statement *query =
         statement_new(state, "SELECT " COLUMNS " FROM rehearsal ORDER BY machine");
-    while (statement_row(query))
-        g_ptr_array_add(rehearsals, read_rehearsal(query));
-    return statement_done(query, error) ? g_steal_pointer(&rehearsals) : NULL;
+    return statement_rows(query, read_rehearsal, (GDestroyNotify)state_rehearsal_free, error);
 }
 
 static gboolean missing(gint64 machine, GError **error)
@@ -47,24 +43,15 @@ static gboolean missing(gint64 machine, GError **error)
 
 struct state_rehearsal *state_rehearsal_get(struct state *state, gint64 machine, GError **error)
 {
-    struct state_rehearsal *rehearsal = NULL;
+    gpointer rehearsal;
     struct statement *query =
         statement_new(state, "SELECT " COLUMNS " FROM rehearsal WHERE machine = ?");
     statement_bind_int(query, machine);
-    if (statement_row(query))
-        rehearsal = read_rehearsal(query);
-    if (!statement_done(query, error))
-        g_clear_pointer(&rehearsal, state_rehearsal_free);
-    else if (!rehearsal)
+    if (statement_one(query, read_rehearsal, (GDestroyNotify)state_rehearsal_free, &rehearsal,
+                      error) &&
+        !rehearsal)
         missing(machine, error);
     return rehearsal;
-}
-
-static gboolean note(struct state *state, const char *who, const char *action, gint64 machine,
-                     JsonObject *detail, GError **error)
-{
-    g_autofree char *object = g_strdup_printf("machine/%" G_GINT64_FORMAT, machine);
-    return state_audit(state, who, action, object, detail, error);
 }
 
 static gboolean write_rehearsal(struct state *state, const struct state_rehearsal *rehearsal,
@@ -87,9 +74,9 @@ gboolean state_rehearsal_set(struct state *state, const struct state_rehearsal *
     if (!state_begin(state, error))
         return FALSE;
     struct state_machine *machine = state_machine_get(state, rehearsal->machine, error);
-    gboolean ok =
-        machine && write_rehearsal(state, rehearsal, error) &&
-        note(state, rehearsal->who, "rehearsal.set", rehearsal->machine, rehearsal->plan, error);
+    gboolean ok = machine && write_rehearsal(state, rehearsal, error) &&
+                  state_audit_machine(state, rehearsal->who, "rehearsal.set", rehearsal->machine,
+                                      rehearsal->plan, error);
     state_machine_free(machine);
     return state_end(state, ok, error);
 }
@@ -120,6 +107,6 @@ gboolean state_rehearsal_remove(struct state *state, const char *who, gint64 mac
     if (!state_begin(state, error))
         return FALSE;
     gboolean ok = delete_rehearsal(state, machine, error) &&
-                  note(state, who, "rehearsal.remove", machine, NULL, error);
+                  state_audit_machine(state, who, "rehearsal.remove", machine, NULL, error);
     return state_end(state, ok, error);
 }

@@ -29,7 +29,7 @@ void state_replication_free(struct state_replication *replication)
     g_free(replication);
 }
 
-static struct state_replication *read_replication(struct statement *query)
+static gpointer read_replication(struct statement *query)
 {
     struct state_replication *replication = state_replication_new();
     replication->machine = statement_read_int(query);
@@ -57,13 +57,9 @@ static struct state_replication *read_replication(struct statement *query)
 
 GPtrArray *state_replication_list(struct state *state, GError **error)
 {
-    g_autoptr(GPtrArray) replications =
-        g_ptr_array_new_with_free_func((GDestroyNotify)state_replication_free);
     struct statement *query =
         statement_new(state, "SELECT " COLUMNS " FROM replication ORDER BY machine");
-    while (statement_row(query))
-        g_ptr_array_add(replications, read_replication(query));
-    return statement_done(query, error) ? g_steal_pointer(&replications) : NULL;
+    return statement_rows(query, read_replication, (GDestroyNotify)state_replication_free, error);
 }
 
 static gboolean missing(gint64 machine, GError **error)
@@ -75,24 +71,15 @@ static gboolean missing(gint64 machine, GError **error)
 
 struct state_replication *state_replication_get(struct state *state, gint64 machine, GError **error)
 {
-    struct state_replication *replication = NULL;
+    gpointer replication;
     struct statement *query =
         statement_new(state, "SELECT " COLUMNS " FROM replication WHERE machine = ?");
     statement_bind_int(query, machine);
-    if (statement_row(query))
-        replication = read_replication(query);
-    if (!statement_done(query, error))
-        g_clear_pointer(&replication, state_replication_free);
-    else if (!replication)
+    if (statement_one(query, read_replication, (GDestroyNotify)state_replication_free, &replication,
+                      error) &&
+        !replication)
         missing(machine, error);
     return replication;
-}
-
-static gboolean note(struct state *state, const char *who, const char *action, gint64 machine,
-                     JsonObject *detail, GError **error)
-{
-    g_autofree char *object = g_strdup_printf("machine/%" G_GINT64_FORMAT, machine);
-    return state_audit(state, who, action, object, detail, error);
 }
 
 /* Error missing for either: the foreign keys would only say that one of them is. */
@@ -149,10 +136,10 @@ gboolean state_replication_add(struct state *state, const char *who,
         return FALSE;
     if (replication->created_us == 0)
         replication->created_us = state_now_us();
-    gboolean ok = check_parts(state, replication, error) &&
-                  insert_replication(state, replication, error) &&
-                  state_replication_progress(state, replication, error) &&
-                  note(state, who, "replication.add", replication->machine, detail, error);
+    gboolean ok =
+        check_parts(state, replication, error) && insert_replication(state, replication, error) &&
+        state_replication_progress(state, replication, error) &&
+        state_audit_machine(state, who, "replication.add", replication->machine, detail, error);
     return state_end(state, ok, error);
 }
 
@@ -177,7 +164,7 @@ gboolean state_replication_change(struct state *state, const char *who, const ch
         return FALSE;
     gboolean ok = check_parts(state, replication, error) &&
                   update_settings(state, replication, error) &&
-                  note(state, who, action, replication->machine, detail, error);
+                  state_audit_machine(state, who, action, replication->machine, detail, error);
     return state_end(state, ok, error);
 }
 
@@ -234,7 +221,8 @@ gboolean state_replication_remove(struct state *state, const char *who, gint64 m
 {
     if (!state_begin(state, error))
         return FALSE;
-    gboolean ok = delete_replication(state, machine, error) &&
-                  (!who || note(state, who, "replication.remove", machine, detail, error));
+    gboolean ok =
+        delete_replication(state, machine, error) &&
+        (!who || state_audit_machine(state, who, "replication.remove", machine, detail, error));
     return state_end(state, ok, error);
 }

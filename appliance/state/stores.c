@@ -17,7 +17,7 @@ void state_store_free(struct state_store *store)
     g_free(store);
 }
 
-static struct state_store *read_store(struct statement *query)
+static gpointer read_store(struct statement *query)
 {
     struct state_store *store = g_new0(struct state_store, 1);
     store->name = statement_read_text(query);
@@ -29,11 +29,8 @@ static struct state_store *read_store(struct statement *query)
 
 GPtrArray *state_store_list(struct state *state, GError **error)
 {
-    g_autoptr(GPtrArray) stores = g_ptr_array_new_with_free_func((GDestroyNotify)state_store_free);
     struct statement *query = statement_new(state, "SELECT " COLUMNS " FROM store ORDER BY name");
-    while (statement_row(query))
-        g_ptr_array_add(stores, read_store(query));
-    return statement_done(query, error) ? g_steal_pointer(&stores) : NULL;
+    return statement_rows(query, read_store, (GDestroyNotify)state_store_free, error);
 }
 
 static gboolean missing(const char *name, GError **error)
@@ -45,14 +42,10 @@ static gboolean missing(const char *name, GError **error)
 
 struct state_store *state_store_get(struct state *state, const char *name, GError **error)
 {
-    struct state_store *store = NULL;
+    gpointer store;
     struct statement *query = statement_new(state, "SELECT " COLUMNS " FROM store WHERE name = ?");
     statement_bind_text(query, name);
-    if (statement_row(query))
-        store = read_store(query);
-    if (!statement_done(query, error))
-        g_clear_pointer(&store, state_store_free);
-    else if (!store)
+    if (statement_one(query, read_store, (GDestroyNotify)state_store_free, &store, error) && !store)
         missing(name, error);
     return store;
 }

@@ -23,7 +23,7 @@ void state_target_free(struct state_target *target)
     g_free(target);
 }
 
-static struct state_target *read_target(struct statement *query)
+static gpointer read_target(struct statement *query)
 {
     struct state_target *target = g_new0(struct state_target, 1);
     target->host = statement_read_text(query);
@@ -39,12 +39,8 @@ static struct state_target *read_target(struct statement *query)
 
 GPtrArray *state_target_list(struct state *state, GError **error)
 {
-    g_autoptr(GPtrArray) targets =
-        g_ptr_array_new_with_free_func((GDestroyNotify)state_target_free);
     struct statement *query = statement_new(state, "SELECT " COLUMNS " FROM target ORDER BY host");
-    while (statement_row(query))
-        g_ptr_array_add(targets, read_target(query));
-    return statement_done(query, error) ? g_steal_pointer(&targets) : NULL;
+    return statement_rows(query, read_target, (GDestroyNotify)state_target_free, error);
 }
 
 static gboolean missing(const char *host, GError **error)
@@ -56,14 +52,11 @@ static gboolean missing(const char *host, GError **error)
 
 struct state_target *state_target_get(struct state *state, const char *host, GError **error)
 {
-    struct state_target *target = NULL;
+    gpointer target;
     struct statement *query = statement_new(state, "SELECT " COLUMNS " FROM target WHERE host = ?");
     statement_bind_text(query, host);
-    if (statement_row(query))
-        target = read_target(query);
-    if (!statement_done(query, error))
-        g_clear_pointer(&target, state_target_free);
-    else if (!target)
+    if (statement_one(query, read_target, (GDestroyNotify)state_target_free, &target, error) &&
+        !target)
         missing(host, error);
     return target;
 }

@@ -17,7 +17,7 @@ void state_token_free(struct state_token *token)
     g_free(token);
 }
 
-static struct state_token *read_token(struct statement *query)
+static gpointer read_token(struct statement *query)
 {
     struct state_token *token = g_new0(struct state_token, 1);
     token->id = statement_read_int(query);
@@ -32,11 +32,8 @@ static struct state_token *read_token(struct statement *query)
 
 GPtrArray *state_token_list(struct state *state, GError **error)
 {
-    g_autoptr(GPtrArray) tokens = g_ptr_array_new_with_free_func((GDestroyNotify)state_token_free);
     struct statement *query = statement_new(state, "SELECT " COLUMNS " FROM token ORDER BY id");
-    while (statement_row(query))
-        g_ptr_array_add(tokens, read_token(query));
-    return statement_done(query, error) ? g_steal_pointer(&tokens) : NULL;
+    return statement_rows(query, read_token, (GDestroyNotify)state_token_free, error);
 }
 
 static gboolean note(struct state *state, const char *who, const char *action, gint64 id,
@@ -94,15 +91,11 @@ gboolean state_token_add(struct state *state, const char *who, const char *name,
 gboolean state_token_find(struct state *state, GBytes *hash, struct state_token **ret_token,
                           GError **error)
 {
-    struct state_token *token = NULL;
+    gpointer token;
     struct statement *query = statement_new(state, "SELECT " COLUMNS " FROM token WHERE hash = ?");
     statement_bind_blob(query, g_bytes_get_data(hash, NULL), g_bytes_get_size(hash));
-    if (statement_row(query))
-        token = read_token(query);
-    if (!statement_done(query, error)) {
-        state_token_free(token);
+    if (!statement_one(query, read_token, (GDestroyNotify)state_token_free, &token, error))
         return FALSE;
-    }
     *ret_token = token;
     return TRUE;
 }
