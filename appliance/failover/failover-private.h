@@ -60,6 +60,7 @@ struct failovers {
     GHashTable *operations; /* gint64 → struct operation, owned */
     guint subscription;
     guint timer; /* for what is due next */
+    guint history_timer;
     gboolean draining;
     gboolean looking;
 };
@@ -200,6 +201,12 @@ void failovers_wake(struct failovers *failovers, const struct state_failover *be
 
 /* Begins the way back, because of what was asked for before. */
 void failovers_roll_back(struct failovers *failovers, const struct state_failover *move);
+
+/* --- history.c -----------------------------------------------------------------------------------
+ */
+
+/* From now on forgets operations as jobs are forgotten; until history_timer is removed. */
+void history_begin(struct failovers *failovers);
 
 /* --- rehearsals.c --------------------------------------------------------------------------------
  */

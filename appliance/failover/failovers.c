@@ -316,6 +316,7 @@ struct failovers *failovers_new(struct state *state, struct event_hub *hub,
     failovers->subscription = event_hub_subscribe(hub, on_hub_event, failovers);
     failovers->appliance = state_appliance_id(state, error);
     if (failovers->appliance && make_folder(folder, error) && resume(failovers, error)) {
+        history_begin(failovers);
         failovers_look(failovers);
         return failovers;
     }
@@ -328,6 +329,7 @@ void failovers_free(struct failovers *failovers)
     if (!failovers)
         return;
     g_clear_handle_id(&failovers->timer, g_source_remove);
+    g_clear_handle_id(&failovers->history_timer, g_source_remove);
     event_hub_unsubscribe(failovers->hub, failovers->subscription);
     g_hash_table_unref(failovers->operations);
     g_free(failovers->appliance);
@@ -339,4 +341,5 @@ void failovers_drain(struct failovers *failovers)
 {
     failovers->draining = TRUE;
     g_clear_handle_id(&failovers->timer, g_source_remove);
+    g_clear_handle_id(&failovers->history_timer, g_source_remove);
 }

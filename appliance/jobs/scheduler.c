@@ -5,8 +5,6 @@
 #include "base/error.h"
 #include "base/json.h"
 
-#define PRUNE_S 600u
-#define FIRST_PRUNE_S 5u
 /* Clocks may be set: the timer never sleeps longer than this. */
 #define SLEEP_MAX_US (60 * G_USEC_PER_SEC)
 #define LATE_WINDOW_US G_TIME_SPAN_HOUR
@@ -112,17 +110,22 @@ void scheduler_pump(struct scheduler *scheduler)
 /* --- history -------------------------------------------------------------------------------------
  */
 
+guint scheduler_history(const struct scheduler *scheduler, gint64 *ret_before_us)
+{
+    *ret_before_us = state_now_us() - scheduler->settings.keep_days * G_TIME_SPAN_DAY;
+    return (guint)scheduler->settings.keep_jobs;
+}
+
 static gboolean on_prune(gpointer data)
 {
     struct scheduler *scheduler = data;
     g_autoptr(GError) error = NULL;
-    guint removed;
-    gint64 before_us = state_now_us() - scheduler->settings.keep_days * G_TIME_SPAN_DAY;
-    if (!state_job_prune(scheduler->state, before_us, (guint)scheduler->settings.keep_jobs,
-                         &removed, &error))
+    gint64 before_us;
+    guint removed = 0, keep = scheduler_history(scheduler, &before_us);
+    if (!state_job_prune(scheduler->state, before_us, keep, &removed, &error))
         scheduler_complain("prune the history of jobs", error);
-    scheduler->prune_timer =
-        g_timeout_add_seconds(removed ? FIRST_PRUNE_S : PRUNE_S, on_prune, scheduler);
+    scheduler->prune_timer = g_timeout_add_seconds(
+        removed ? SCHEDULER_FIRST_PRUNE_S : SCHEDULER_PRUNE_S, on_prune, scheduler);
     return G_SOURCE_REMOVE;
 }
 
@@ -166,7 +169,8 @@ struct scheduler *scheduler_new(struct state *state, struct event_hub *hub,
     if (scheduler_settings_load(&scheduler->settings, state, error) &&
         load_units(scheduler, error) && scheduler_reconcile(scheduler, error)) {
         alerting_reload(scheduler->alerting, &scheduler->settings);
-        scheduler->prune_timer = g_timeout_add_seconds(FIRST_PRUNE_S, on_prune, scheduler);
+        scheduler->prune_timer =
+            g_timeout_add_seconds(SCHEDULER_FIRST_PRUNE_S, on_prune, scheduler);
         scheduler_pump(scheduler);
         return scheduler;
     }

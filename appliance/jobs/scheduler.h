@@ -82,6 +82,13 @@ struct alerting *scheduler_alerting(struct scheduler *scheduler);
 /* The clocks that schedules go by. Borrowed. */
 GTimeZone *scheduler_zone(struct scheduler *scheduler);
 
+/* What of the past is kept, of operations as of jobs: so many that have ended, returned, of those
+ * that did not end before that time. Looked after this long after the start, again at once while
+ * there is more to remove, and then and when. */
+#define SCHEDULER_FIRST_PRUNE_S 5u
+#define SCHEDULER_PRUNE_S 600u
+guint scheduler_history(const struct scheduler *scheduler, gint64 *ret_before_us);
+
 /* How it goes. */
 struct scheduler_figures {
     guint running;  /* jobs */

@@ -9,6 +9,7 @@
     "id, kind, machine, subject, job, target, recovery_point, state, verdict, who, options, "      \
     "error, asked_us, started_us, ended_us, due_us"
 #define OPEN "('waiting', 'running', 'returning', 'live', 'stuck')"
+#define PRUNE_MAX 200
 
 static const char *const words[] = {
     [FAILOVER_WAITING] = "waiting",     [FAILOVER_RUNNING] = "running",
@@ -185,6 +186,36 @@ gboolean state_failover_last_passed(struct state *state, gint64 machine, gint64 
     *ret_at_us = at_us;
     *ret_recovery_point = recovery_point;
     return TRUE;
+}
+
+/* By family: what ends a test or a move goes with it, so that a report is whole or not there. */
+GArray *state_failover_prune(struct state *state, gint64 before_us, guint keep, GError **error)
+{
+    g_autoptr(GArray) removed = g_array_new(FALSE, FALSE, sizeof(gint64));
+    struct statement *query = statement_new(
+        state,
+        "WITH needed (id) AS ("
+        " SELECT max(id) FROM failover GROUP BY machine, kind UNION"
+        " SELECT max(id) FROM failover WHERE kind = 'test' AND verdict = 'passed' GROUP BY machine"
+        " UNION SELECT max(id) FROM failover WHERE kind = 'reverse' AND state = 'done'"
+        "  GROUP BY machine, json_extract(options, '$.machine_there') UNION"
+        " SELECT json_extract(options, '$.home') FROM failover UNION"
+        " SELECT failover FROM rehearsal), "
+        "family (root, stays) AS ("
+        " SELECT coalesce(subject, id), state IN " OPEN
+        " OR id IN (SELECT id FROM needed WHERE id NOT NULL)"
+        "  OR NOT (coalesce(ended_us, asked_us) < ?1 OR id <= coalesce((SELECT id FROM failover"
+        "   WHERE state NOT IN " OPEN " ORDER BY id DESC LIMIT 1 OFFSET ?2), 0)) FROM failover) "
+        "DELETE FROM failover WHERE coalesce(subject, id) IN (SELECT root FROM family"
+        " GROUP BY root HAVING max(stays) = 0 ORDER BY root LIMIT ?3) RETURNING id");
+    statement_bind_int(query, before_us);
+    statement_bind_int(query, keep);
+    statement_bind_int(query, PRUNE_MAX);
+    while (statement_row(query)) {
+        gint64 id = statement_read_int(query);
+        g_array_append_val(removed, id);
+    }
+    return statement_done(query, error) ? g_steal_pointer(&removed) : NULL;
 }
 
 /* --- the journal ---------------------------------------------------------------------------------

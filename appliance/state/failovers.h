@@ -89,6 +89,13 @@ GPtrArray *state_failover_list(struct state *state, const struct state_failover_
 gboolean state_failover_last_passed(struct state *state, gint64 machine, gint64 *ret_at_us,
                                     gint64 *ret_recovery_point, GError **error);
 
+/* Removes operations that ended before that time, and the oldest of more than keep that have ended,
+ * each with its journal and with what ended it. Those stay of which something is open or still
+ * needed: the newest of each kind of a machine, its last test that passed, where it came from, a
+ * rehearsal's latest. At most 200 with what ended them at a time; the caller owns the array of
+ * gint64, their numbers. */
+GArray *state_failover_prune(struct state *state, gint64 before_us, guint keep, GError **error);
+
 /* --- the journal ---------------------------------------------------------------------------------
  */
 

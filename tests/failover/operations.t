@@ -154,12 +154,16 @@ is "nothing is left there" "$(there list --all --name | xargs)$(raised)" ""
 
 move --commit-after 2s
 daemon_stop
+state "UPDATE failover SET ended_us = 1 WHERE ended_us IS NOT NULL"
+touch "$KIT_TMP/d/evidence/1.png"
 daemon_start
 ok "F8: what nobody confirms goes back" wait_for 30 state_is \
     "SELECT state FROM replication" rolling-back
 there -q destroy web # its guest would not hear of a shutdown for a minute
 ok "F8: and is back" wait_for 30 eval \
     '[ "$(word)" = replicating ] && here_is running'
+ok "old tests are forgotten" wait_for 30 state_is "SELECT group_concat(id) FROM failover WHERE kind = 'test'" 2
+fails "with their screenshots" test -e "$KIT_TMP/d/evidence/1.png"
 move --commit-after 5s --rollback-unless probes
 ok "F8: what is well stays" wait_for 30 state_is "SELECT state FROM failover WHERE kind = 'check'" \
     "done"

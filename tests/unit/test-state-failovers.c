@@ -191,6 +191,81 @@ static void test_evidence(struct rig *rig, gconstpointer data)
     g_assert_cmpint(point, ==, 4);
 }
 
+static gint64 add_ended(struct rig *rig, const char *kind, gint64 machine, gint64 subject)
+{
+    gint64 id = add_operation(rig, kind, machine, subject, FAILOVER_DONE);
+    struct state_failover *failover = get(rig, id);
+    failover->ended_us = 20;
+    g_assert_true(state_failover_save(rig->state, failover, &rig->error));
+    state_failover_free(failover);
+    return id;
+}
+
+/* The numbers of those that are left, the newest first, after those that ended before were removed.
+ */
+static char *left(struct rig *rig, gint64 before_us, guint keep, guint removes)
+{
+    g_autoptr(GArray) removed = state_failover_prune(rig->state, before_us, keep, &rig->error);
+    g_assert_no_error(rig->error);
+    g_assert_cmpuint(removed->len, ==, removes);
+    const struct state_failover_filter all = {0};
+    g_autoptr(GPtrArray) list = state_failover_list(rig->state, &all, &rig->error);
+    GString *text = g_string_new(NULL);
+    for (guint i = 0; i < list->len; i++)
+        g_string_append_printf(text, "%s%" G_GINT64_FORMAT, i ? " " : "",
+                               ((const struct state_failover *)list->pdata[i])->id);
+    return g_string_free(text, FALSE);
+}
+
+static void test_prune(struct rig *rig, gconstpointer data)
+{
+    (void)data;
+    gint64 undone = add_ended(rig, STATE_FAILOVER_MIGRATE, 7, 0); /* 1 to 4: a move and back */
+    add_ended(rig, STATE_FAILOVER_PLAN, 7, undone);
+    add_ended(rig, STATE_FAILOVER_ROLLBACK, 7, undone);
+    add_ended(rig, STATE_FAILOVER_TEST, 8, 0);
+    gint64 stands = add_operation(rig, STATE_FAILOVER_MIGRATE, 7, 0, FAILOVER_LIVE);
+    add_ended(rig, STATE_FAILOVER_CHECK, 7, stands); /* 6, 7: of what is open */
+    add_ended(rig, STATE_FAILOVER_ROLLBACK, 7, stands);
+    add_ended(rig, STATE_FAILOVER_PLAN, 7, 0);
+    add_step(rig, undone, "clone", "old");
+    g_autofree char *young = left(rig, 20, 100, 0);
+    g_assert_cmpstr(young, ==, "8 7 6 5 4 3 2 1");
+    g_autofree char *many = left(rig, 0, 4, 3);
+    g_assert_cmpstr(many, ==, "8 7 6 5 4");
+    g_autoptr(GPtrArray) journal = state_failover_steps(rig->state, undone, &rig->error);
+    g_assert_cmpuint(journal->len, ==, 0);
+    g_autofree char *old = left(rig, G_MAXINT64, 100, 0);
+    g_assert_cmpstr(old, ==, "8 7 6 5 4");
+}
+
+/* What later operations, and people, look at. */
+static void test_prune_needed(struct rig *rig, gconstpointer data)
+{
+    (void)data;
+    g_autoptr(JsonObject) home = json_object_new();
+    struct state_failover *test = get(rig, add_ended(rig, STATE_FAILOVER_TEST, 7, 0));
+    test->verdict = g_strdup("passed");
+    g_assert_true(state_failover_save(rig->state, test, &rig->error));
+    state_failover_free(test);
+    add_ended(rig, STATE_FAILOVER_TEST, 7, 0);
+    add_ended(rig, STATE_FAILOVER_TEST, 7, 0);
+    gint64 moved = add_ended(rig, STATE_FAILOVER_MIGRATE, 7, 0);
+    gint64 turned = add_ended(rig, STATE_FAILOVER_REVERSE, 7, moved);
+    add_ended(rig, STATE_FAILOVER_MIGRATE, 7, 0);
+    add_operation(rig, STATE_FAILOVER_REVERSE, 7, 0, FAILOVER_FAILED);
+    json_object_set_int_member(home, "home", turned);
+    struct state_failover going = {.kind = (char *)STATE_FAILOVER_MIGRATE,
+                                   .machine = 9,
+                                   .state = FAILOVER_WAITING,
+                                   .who = (char *)"ann",
+                                   .options = home};
+    g_assert_true(state_failover_add(rig->state, &going, &rig->error));
+    add_ended(rig, STATE_FAILOVER_REVERSE, 7, 0); /* a newer way to the same machine */
+    g_autofree char *ids = left(rig, G_MAXINT64, 0, 2);
+    g_assert_cmpstr(ids, ==, "9 8 6 5 4 3 1");
+}
+
 /* --- rehearsals ----------------------------------------------------------------------------------
  */
 
@@ -244,6 +319,8 @@ int main(int argc, char **argv)
     ADD("operations", test_operations);
     ADD("F1: the journal", test_journal);
     ADD("evidence", test_evidence);
+    ADD("prune", test_prune);
+    ADD("prune: what is needed", test_prune_needed);
     ADD("rehearsals", test_rehearsals);
     ADD("us", test_us);
     return g_test_run();
