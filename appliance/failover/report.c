@@ -217,6 +217,7 @@ static void add_evidence(JsonObject *report, const struct sources *sources)
     JsonObject *define = json_find_object(sources->facts, "define");
     JsonObject *definition = json_object_new();
     add_checks_of(checks, sources->facts, "preflight");
+    add_checks_of(checks, sources->facts, "plan");
     add_checks_of(checks, sources->facts, "watch");
     json_object_set_array_member(report, "checks", checks);
     copy_member(definition, "name", define, "domain_name");

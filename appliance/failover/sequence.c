@@ -66,7 +66,7 @@ static const struct sequence_step home_steps[] = {
     {NULL},
 };
 
-static const struct sequence_step plan_steps[] = {{"preflight"}, {"plan"}, {NULL}};
+static const struct sequence_step plan_steps[] = {{"plan"}, {NULL}};
 
 static const struct sequence_step check_steps[] = {{"watch"}, {NULL}};
 

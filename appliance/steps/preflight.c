@@ -74,9 +74,8 @@ JsonObject *step_preflight(const struct step_run *run, GError **error)
 {
     struct preflight preflight;
     preflight_run(&preflight, run->work);
-    gboolean is_plan = g_strcmp0(run->work->kind, "plan") == 0;
     JsonObject *result =
-        is_plan || refuse(run, &preflight.checks, error) ? checks_to_json(&preflight.checks) : NULL;
+        refuse(run, &preflight.checks, error) ? checks_to_json(&preflight.checks) : NULL;
     preflight_clear(&preflight);
     return result;
 }

@@ -158,6 +158,17 @@ static void test_page(struct rig *rig, gconstpointer data)
     state_failover_free(move);
 }
 
+static void test_plan(struct rig *rig, gconstpointer data)
+{
+    (void)data;
+    gint64 id = add_operation(rig, add_machine(rig), STATE_FAILOVER_PLAN, 0);
+    add_step(rig, id, "plan", "{\"checks\": [{\"check\": \"space\", \"verdict\": \"blocked\"}]}");
+    struct state_failover *plan = state_failover_get(rig->state, id, &rig->error);
+    g_autoptr(JsonObject) report = report_make(rig->state, plan, &rig->error);
+    g_assert_cmpuint(json_array_get_length(json_find_array(report, "checks")), ==, 1);
+    state_failover_free(plan);
+}
+
 /* One that has only been asked for has a page, too. */
 static void test_empty(struct rig *rig, gconstpointer data)
 {
@@ -176,6 +187,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add("/report/json", struct rig, NULL, set_up, test_json, tear_down);
     g_test_add("/report/page", struct rig, NULL, set_up, test_page, tear_down);
+    g_test_add("/report/plan", struct rig, NULL, set_up, test_plan, tear_down);
     g_test_add("/report/empty", struct rig, NULL, set_up, test_empty, tear_down);
     return g_test_run();
 }
