@@ -157,6 +157,11 @@ struct failover_request {
 gboolean failovers_begin(struct failovers *failovers, const struct failover_request *request,
                          struct failover_ids *ret_ids, GError **error);
 
+/* The same of what ends the subject, or looks at it; without options when they are NULL. */
+gboolean failovers_begin_on(struct failovers *failovers, const char *kind, const char *who,
+                            const struct state_failover *subject, JsonObject *options,
+                            struct failover_ids *ret_ids, GError **error);
+
 /* The operation, whose row is taken, has steps to do from now on. */
 gboolean failovers_run(struct failovers *failovers, struct state_failover *failover,
                        GError **error);

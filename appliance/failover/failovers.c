@@ -50,7 +50,6 @@ static gboolean save_request(struct failovers *failovers, const struct failover_
                              GError **error)
 {
     struct state *state = failovers->state;
-    g_autofree char *object = g_strdup_printf("machine/%" G_GINT64_FORMAT, request->machine);
     g_autofree char *action = g_strconcat("failover.", request->kind, NULL);
     if (!state_begin(state, error))
         return FALSE;
@@ -61,7 +60,8 @@ static gboolean save_request(struct failovers *failovers, const struct failover_
     ok =
         ok && state_failover_save(state, failover, error) &&
         (!request->word || failovers_set_word(failovers, request->machine, request->word, error)) &&
-        state_audit(state, request->who, action, object, failover->options, error);
+        state_audit_machine(state, request->who, action, request->machine, failover->options,
+                            error);
     *ret_job = job;
     return state_end(state, ok, error);
 }
@@ -93,6 +93,23 @@ gboolean failovers_begin(struct failovers *failovers, const struct failover_requ
     if (ok)
         failovers_look(failovers);
     return ok;
+}
+
+gboolean failovers_begin_on(struct failovers *failovers, const char *kind, const char *who,
+                            const struct state_failover *subject, JsonObject *options,
+                            struct failover_ids *ret_ids, GError **error)
+{
+    const struct failover_request request = {
+        .kind = kind,
+        .who = who,
+        .machine = subject->machine,
+        .subject = subject,
+        .target = subject->target,
+        .recovery_point = subject->recovery_point,
+        .options = options,
+        .word = strcmp(kind, STATE_FAILOVER_ROLLBACK) == 0 ? WORD_ROLLING_BACK : NULL,
+    };
+    return failovers_begin(failovers, &request, ret_ids, error);
 }
 
 gboolean failovers_set_word(struct failovers *failovers, gint64 machine, const char *word,

@@ -28,16 +28,8 @@ static void complain(const char *doing, gint64 operation, const GError *error)
 gboolean failovers_check_waiting(struct failovers *failovers, const struct state_failover *move,
                                  struct failover_ids *ret_ids, GError **error)
 {
-    const struct failover_request request = {
-        .kind = STATE_FAILOVER_PLAN,
-        .who = WHO,
-        .machine = move->machine,
-        .subject = move,
-        .target = move->target,
-        .recovery_point = move->recovery_point,
-        .options = move->options,
-    };
-    return failovers_begin(failovers, &request, ret_ids, error);
+    return failovers_begin_on(failovers, STATE_FAILOVER_PLAN, WHO, move, move->options, ret_ids,
+                              error);
 }
 
 static gint64 planned_us(const struct state_failover *move)
@@ -148,44 +140,18 @@ void failovers_wake(struct failovers *failovers, const struct state_failover *be
 /* --- what stands ---------------------------------------------------------------------------------
  */
 
-void failovers_roll_back(struct failovers *failovers, const struct state_failover *move)
+static void begin_end(struct failovers *failovers, const char *kind,
+                      const struct state_failover *subject)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(JsonObject) options = json_object_new();
-    const struct failover_request request = {
-        .kind = STATE_FAILOVER_ROLLBACK,
-        .who = WHO,
-        .machine = move->machine,
-        .subject = move,
-        .target = move->target,
-        .recovery_point = move->recovery_point,
-        .options = options,
-        .word = WORD_ROLLING_BACK,
-    };
     struct failover_ids ids;
-    if (!failovers_begin(failovers, &request, &ids, &error))
-        complain("begin the way back", move->id, error);
+    if (!failovers_begin_on(failovers, kind, WHO, subject, NULL, &ids, &error))
+        complain("begin what is due", subject->id, error);
 }
 
-static gboolean begin_end(struct failovers *failovers, const char *kind,
-                          const struct state_failover *subject)
+void failovers_roll_back(struct failovers *failovers, const struct state_failover *move)
 {
-    g_autoptr(GError) error = NULL;
-    g_autoptr(JsonObject) options = json_object_new();
-    const struct failover_request request = {
-        .kind = kind,
-        .who = WHO,
-        .machine = subject->machine,
-        .subject = subject,
-        .target = subject->target,
-        .recovery_point = subject->recovery_point,
-        .options = options,
-    };
-    struct failover_ids ids;
-    if (failovers_begin(failovers, &request, &ids, &error))
-        return TRUE;
-    complain("begin what is due", subject->id, error);
-    return FALSE;
+    begin_end(failovers, STATE_FAILOVER_ROLLBACK, move);
 }
 
 /* Once: what it becomes is an operation of its own. Takes the row. */

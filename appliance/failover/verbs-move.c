@@ -32,7 +32,6 @@ static gboolean resume_move(struct failovers *failovers, const char *who,
                             .started_us = state_now_us(),
                             .parameters = json_object_new()};
     g_autoptr(JsonObject) parameters = job.parameters;
-    g_autofree char *object = g_strdup_printf("machine/%" G_GINT64_FORMAT, move->machine);
     json_object_set_int_member(parameters, "operation", move->id);
     if (!state_begin(state, error)) {
         state_failover_free(move);
@@ -44,7 +43,7 @@ static gboolean resume_move(struct failovers *failovers, const char *who,
         move->state = FAILOVER_RUNNING;
     g_clear_pointer(&move->error, json_object_unref);
     ok = ok && state_failover_save(state, move, error) &&
-         state_audit(state, who, "failover.migrate", object, move->options, error);
+         state_audit_machine(state, who, "failover.migrate", move->machine, move->options, error);
     if (!state_end(state, ok, error)) {
         state_failover_free(move);
         return FALSE;
@@ -130,46 +129,37 @@ static gboolean add_home(struct failovers *failovers, gint64 machine, const char
     return TRUE;
 }
 
+/* With the machine's latest recovery point, to the target that its options name. */
+static gboolean begin_to_target(struct failovers *failovers, struct failover_request request,
+                                struct failover_ids *ret_ids, GError **error)
+{
+    struct state_replication *replication = verbs_find_replica(failovers, request.machine, error);
+    g_autofree char *target =
+        replication ? verbs_find_target(failovers, request.options, error) : NULL;
+    request.target = target;
+    request.recovery_point = replication ? replication->last_point : 0;
+    state_replication_free(replication);
+    return target && add_home(failovers, request.machine, target, request.options, error) &&
+           failovers_begin(failovers, &request, ret_ids, error);
+}
+
 static gboolean begin_move(struct failovers *failovers, const char *who, gint64 machine,
                            JsonObject *options, const struct state_failover *after,
                            struct failover_ids *ret_ids, GError **error)
 {
     g_autoptr(JsonObject) wanted = options_after(options, after);
     gint64 at_us = time_option(options, "at"), now_us = state_now_us();
-    struct state_replication *replication = verbs_find_replica(failovers, machine, error);
-    g_autofree char *target = replication ? verbs_find_target(failovers, options, error) : NULL;
     const struct failover_request request = {
         .kind = STATE_FAILOVER_MIGRATE,
         .who = who,
         .machine = machine,
-        .target = target,
-        .recovery_point = replication ? replication->last_point : 0,
         .options = wanted,
         .due_us = after ? FAILOVER_DUE_AFTER : first_look_us(at_us, now_us),
         .word = after || at_us > now_us ? NULL : WORD_MIGRATING,
     };
-    state_replication_free(replication);
-    if (!target || !add_home(failovers, machine, target, wanted, error) ||
-        !failovers_begin(failovers, &request, ret_ids, error))
+    if (!begin_to_target(failovers, request, ret_ids, error))
         return FALSE;
     return after || at_us <= now_us || look_ahead(failovers, ret_ids->operation, error);
-}
-
-static gboolean begin_rollback(struct failovers *failovers, const char *who,
-                               const struct state_failover *move, JsonObject *options,
-                               struct failover_ids *ret_ids, GError **error)
-{
-    const struct failover_request request = {
-        .kind = STATE_FAILOVER_ROLLBACK,
-        .who = who,
-        .machine = move->machine,
-        .subject = move,
-        .target = move->target,
-        .recovery_point = move->recovery_point,
-        .options = options,
-        .word = WORD_ROLLING_BACK,
-    };
-    return failovers_begin(failovers, &request, ret_ids, error);
 }
 
 /* Nobody knows better than its journal which way is open to it. */
@@ -187,11 +177,11 @@ static gboolean migrate_again(struct failovers *failovers, const char *who,
                               struct state_failover *move, JsonObject *options,
                               struct failover_ids *ret_ids, GError **error)
 {
-    g_autoptr(JsonObject) none = json_object_new();
     struct failover_ids rollback;
     if (move->state == FAILOVER_STUCK && is_on_the_way_back(failovers, move)) {
         gboolean ok = begin_move(failovers, who, move->machine, options, move, ret_ids, error) &&
-                      begin_rollback(failovers, who, move, none, &rollback, error);
+                      failovers_begin_on(failovers, STATE_FAILOVER_ROLLBACK, who, move, NULL,
+                                         &rollback, error);
         state_failover_free(move);
         return ok;
     }
@@ -218,19 +208,13 @@ FAILOVER_VERB(failover_migrate)
 FAILOVER_VERB(failover_plan)
 {
     g_autoptr(JsonObject) wanted = options_after(options, NULL);
-    struct state_replication *replication = verbs_find_replica(failovers, machine, error);
-    g_autofree char *target = replication ? verbs_find_target(failovers, options, error) : NULL;
     const struct failover_request request = {
         .kind = STATE_FAILOVER_PLAN,
         .who = who,
         .machine = machine,
-        .target = target,
-        .recovery_point = replication ? replication->last_point : 0,
         .options = wanted,
     };
-    state_replication_free(replication);
-    return target && add_home(failovers, machine, target, wanted, error) &&
-           failovers_begin(failovers, &request, ret_ids, error);
+    return begin_to_target(failovers, request, ret_ids, error);
 }
 
 /* --- the end of a move ---------------------------------------------------------------------------
@@ -264,7 +248,8 @@ static struct state_failover *find_move(struct failovers *failovers, gint64 mach
 FAILOVER_VERB(failover_rollback)
 {
     struct state_failover *move = find_move(failovers, machine, FALSE, error);
-    gboolean ok = move && begin_rollback(failovers, who, move, options, ret_ids, error);
+    gboolean ok = move && failovers_begin_on(failovers, STATE_FAILOVER_ROLLBACK, who, move, options,
+                                             ret_ids, error);
     state_failover_free(move);
     return ok;
 }
@@ -274,7 +259,6 @@ FAILOVER_VERB(failover_confirm)
 {
     struct state *state = failovers->state;
     g_autoptr(GPtrArray) moves = verbs_list_open(failovers, machine, STATE_FAILOVER_MIGRATE, error);
-    g_autofree char *object = g_strdup_printf("machine/%" G_GINT64_FORMAT, machine);
     struct state_failover *move = moves && moves->len > 0 ? moves->pdata[0] : NULL;
     if (!moves)
         return FALSE;
@@ -288,7 +272,7 @@ FAILOVER_VERB(failover_confirm)
         return FALSE;
     move->due_us = 0;
     gboolean ok = state_failover_save(state, move, error) &&
-                  state_audit(state, who, "failover.confirm", object, options, error);
+                  state_audit_machine(state, who, "failover.confirm", machine, options, error);
     if (!state_end(state, ok, error)) {
         move->due_us = due_us;
         return FALSE;
@@ -339,17 +323,9 @@ FAILOVER_VERB(failover_complete)
 {
     struct state_failover *move = find_move(failovers, machine, TRUE, error);
     g_autoptr(JsonObject) wanted = options_at_end(options, move);
-    const struct failover_request request = {
-        .kind = STATE_FAILOVER_COMPLETE,
-        .who = who,
-        .machine = machine,
-        .subject = move,
-        .target = move ? move->target : NULL,
-        .recovery_point = move ? move->recovery_point : 0,
-        .options = wanted,
-    };
-    gboolean ok = move && check_complete(failovers, move, error) &&
-                  failovers_begin(failovers, &request, ret_ids, error);
+    gboolean ok =
+        move && check_complete(failovers, move, error) &&
+        failovers_begin_on(failovers, STATE_FAILOVER_COMPLETE, who, move, wanted, ret_ids, error);
     state_failover_free(move);
     return ok;
 }
@@ -386,16 +362,8 @@ FAILOVER_VERB(failover_reverse)
     gboolean ok = move && check_complete(failovers, move, error) &&
                   find_there(failovers, move, &there, error);
     json_object_set_int_member(wanted, "machine_there", there);
-    const struct failover_request request = {
-        .kind = STATE_FAILOVER_REVERSE,
-        .who = who,
-        .machine = machine,
-        .subject = move,
-        .target = move ? move->target : NULL,
-        .recovery_point = move ? move->recovery_point : 0,
-        .options = wanted,
-    };
-    ok = ok && failovers_begin(failovers, &request, ret_ids, error);
+    ok = ok &&
+         failovers_begin_on(failovers, STATE_FAILOVER_REVERSE, who, move, wanted, ret_ids, error);
     state_failover_free(move);
     return ok;
 }

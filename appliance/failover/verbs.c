@@ -166,16 +166,8 @@ static gboolean begin_cleanup(struct failovers *failovers, const char *who,
         verbs_set_conflict(failovers, test, error);
         return FALSE;
     }
-    const struct failover_request request = {
-        .kind = STATE_FAILOVER_CLEANUP,
-        .who = who,
-        .machine = test->machine,
-        .subject = test,
-        .target = test->target,
-        .recovery_point = test->recovery_point,
-        .options = options,
-    };
-    return failovers_begin(failovers, &request, ret_ids, error);
+    return failovers_begin_on(failovers, STATE_FAILOVER_CLEANUP, who, test, options, ret_ids,
+                              error);
 }
 
 static gboolean set_no_test(struct failovers *failovers, gint64 machine, GError **error)
