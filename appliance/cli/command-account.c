@@ -68,15 +68,7 @@ int command_account_add(int argc, char **argv)
          "The password is the first line of this file; - is standard input", "FILE"},
         G_OPTION_ENTRY_NULL,
     };
-    int status = daemon_command_run(argc, argv,
-                                    &(struct daemon_command){
-                                        .entries = entries,
-                                        .parameters = "NAME - add an account",
-                                        .minimum = 1,
-                                        .maximum = 1,
-                                        .options = &options,
-                                        .work = add,
-                                    });
+    int status = daemon_command_on_one(argc, argv, "NAME - add an account", entries, &options, add);
     g_free(options.role);
     g_free(options.password_file);
     return status;
@@ -101,15 +93,8 @@ int command_account_password(int argc, char **argv)
          "The password is the first line of this file; - is standard input", "FILE"},
         G_OPTION_ENTRY_NULL,
     };
-    int status = daemon_command_run(argc, argv,
-                                    &(struct daemon_command){
-                                        .entries = entries,
-                                        .parameters = "NAME - give an account another password",
-                                        .minimum = 1,
-                                        .maximum = 1,
-                                        .options = &options,
-                                        .work = set_password,
-                                    });
+    int status = daemon_command_on_one(argc, argv, "NAME - give an account another password",
+                                       entries, &options, set_password);
     g_free(options.password_file);
     return status;
 }
@@ -125,11 +110,6 @@ static gboolean remove_account(struct daemon *daemon, GError **error)
 
 int command_account_remove(int argc, char **argv)
 {
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .parameters = "NAME - remove an account",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .work = remove_account,
-                              });
+    return daemon_command_on_one(argc, argv, "NAME - remove an account", NULL, NULL,
+                                 remove_account);
 }

@@ -48,13 +48,8 @@ static gboolean confirm(struct daemon *daemon, GError **error)
 
 int command_confirm(int argc, char **argv)
 {
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .parameters = "MACHINE - it works where it has moved to",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .work = confirm,
-                              });
+    return daemon_command_on_one(argc, argv, "MACHINE - it works where it has moved to", NULL, NULL,
+                                 confirm);
 }
 
 /* --- rollback -----------------------------------------------------------------------------------
@@ -84,20 +79,12 @@ int command_rollback(int argc, char **argv)
          "Keep what it wrote since, as files in the store", NULL},
         {"deadline", 0, 0, G_OPTION_ARG_STRING, &options.deadline,
          "How long it may take to shut down before its power is cut (default: 2m)", "DURATION"},
-        {"yes", 0, 0, G_OPTION_ARG_NONE, &options.yes, "Do not ask", NULL},
-        {"follow", 0, 0, G_OPTION_ARG_NONE, &options.follow, "Show its progress until it ends",
-         NULL},
+        ASK_ENTRY(&options.yes),
+        FOLLOW_ENTRY(&options.follow),
         G_OPTION_ENTRY_NULL,
     };
-    int status = daemon_command_run(argc, argv,
-                                    &(struct daemon_command){
-                                        .entries = entries,
-                                        .parameters = "MACHINE - take a move back",
-                                        .minimum = 1,
-                                        .maximum = 1,
-                                        .options = &options,
-                                        .work = roll_back,
-                                    });
+    int status = daemon_command_on_one(argc, argv, "MACHINE - take a move back", entries, &options,
+                                       roll_back);
     g_free(options.deadline);
     return status;
 }
@@ -130,20 +117,12 @@ int command_complete(int argc, char **argv)
          "Merge at so many bytes a second at most: 50M", "BYTES"},
         {"abandon", 0, 0, G_OPTION_ARG_NONE, &options.abandon,
          "Leave the host that it came from as it is: for one that is gone for good", NULL},
-        {"yes", 0, 0, G_OPTION_ARG_NONE, &options.yes, "Do not ask", NULL},
-        {"follow", 0, 0, G_OPTION_ARG_NONE, &options.follow, "Show its progress until it ends",
-         NULL},
+        ASK_ENTRY(&options.yes),
+        FOLLOW_ENTRY(&options.follow),
         G_OPTION_ENTRY_NULL,
     };
-    int status = daemon_command_run(argc, argv,
-                                    &(struct daemon_command){
-                                        .entries = entries,
-                                        .parameters = "MACHINE - end a move for good",
-                                        .minimum = 1,
-                                        .maximum = 1,
-                                        .options = &options,
-                                        .work = complete,
-                                    });
+    int status = daemon_command_on_one(argc, argv, "MACHINE - end a move for good", entries,
+                                       &options, complete);
     g_free(options.disks);
     g_free(options.copy_limit);
     return status;
@@ -166,18 +145,10 @@ int command_reverse(int argc, char **argv)
 {
     struct verb_options options = {NULL};
     const GOptionEntry entries[] = {
-        {"yes", 0, 0, G_OPTION_ARG_NONE, &options.yes, "Do not ask", NULL},
-        {"follow", 0, 0, G_OPTION_ARG_NONE, &options.follow, "Show its progress until it ends",
-         NULL},
+        ASK_ENTRY(&options.yes),
+        FOLLOW_ENTRY(&options.follow),
         G_OPTION_ENTRY_NULL,
     };
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .entries = entries,
-                                  .parameters = "MACHINE - replicate it from where it has moved to",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .options = &options,
-                                  .work = reverse,
-                              });
+    return daemon_command_on_one(argc, argv, "MACHINE - replicate it from where it has moved to",
+                                 entries, &options, reverse);
 }

@@ -184,13 +184,8 @@ static gboolean show(struct daemon *daemon, GError **error)
 
 int command_host_show(int argc, char **argv)
 {
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .parameters = "NAME - show what is known of a host",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .work = show,
-                              });
+    return daemon_command_on_one(argc, argv, "NAME - show what is known of a host", NULL, NULL,
+                                 show);
 }
 
 static gboolean remove_host(struct daemon *daemon, GError **error)
@@ -206,13 +201,7 @@ static gboolean remove_host(struct daemon *daemon, GError **error)
 
 int command_host_remove(int argc, char **argv)
 {
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .parameters = "NAME - forget a host",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .work = remove_host,
-                              });
+    return daemon_command_on_one(argc, argv, "NAME - forget a host", NULL, NULL, remove_host);
 }
 
 static gboolean refresh(struct daemon *daemon, GError **error)
@@ -228,11 +217,5 @@ static gboolean refresh(struct daemon *daemon, GError **error)
 
 int command_host_refresh(int argc, char **argv)
 {
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .parameters = "NAME - look at a host now",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .work = refresh,
-                              });
+    return daemon_command_on_one(argc, argv, "NAME - look at a host now", NULL, NULL, refresh);
 }

@@ -137,13 +137,7 @@ static gboolean show(struct daemon *daemon, GError **error)
 
 int command_job_show(int argc, char **argv)
 {
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .parameters = "JOB - show a job",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .work = show,
-                              });
+    return daemon_command_on_one(argc, argv, "JOB - show a job", NULL, NULL, show);
 }
 
 static gboolean follow(struct daemon *daemon, GError **error)
@@ -154,13 +148,8 @@ static gboolean follow(struct daemon *daemon, GError **error)
 
 int command_job_follow(int argc, char **argv)
 {
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .parameters = "JOB - show the progress of a job until it ends",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .work = follow,
-                              });
+    return daemon_command_on_one(argc, argv, "JOB - show the progress of a job until it ends", NULL,
+                                 NULL, follow);
 }
 
 static gboolean cancel(struct daemon *daemon, GError **error)
@@ -175,11 +164,5 @@ static gboolean cancel(struct daemon *daemon, GError **error)
 
 int command_job_cancel(int argc, char **argv)
 {
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .parameters = "JOB - end a job",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .work = cancel,
-                              });
+    return daemon_command_on_one(argc, argv, "JOB - end a job", NULL, NULL, cancel);
 }

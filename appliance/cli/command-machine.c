@@ -196,13 +196,8 @@ static gboolean show(struct daemon *daemon, GError **error)
 
 int command_machine_show(int argc, char **argv)
 {
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .parameters = "MACHINE - show a machine and its replication",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .work = show,
-                              });
+    return daemon_command_on_one(argc, argv, "MACHINE - show a machine and its replication", NULL,
+                                 NULL, show);
 }
 
 /* Not ready is an answer, and a failure for scripts that ask before they start something. */
@@ -228,11 +223,6 @@ static gboolean readiness(struct daemon *daemon, GError **error)
 
 int command_machine_readiness(int argc, char **argv)
 {
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .parameters = "MACHINE - tell whether it can be replicated",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .work = readiness,
-                              });
+    return daemon_command_on_one(argc, argv, "MACHINE - tell whether it can be replicated", NULL,
+                                 NULL, readiness);
 }

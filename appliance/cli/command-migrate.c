@@ -137,9 +137,8 @@ int command_migrate(int argc, char **argv)
     const GOptionEntry entries[] = {
         {"plan", 0, 0, G_OPTION_ARG_NONE, &options.plan,
          "Change nothing; show checks, changes, the downtime to expect", NULL},
-        {"yes", 0, 0, G_OPTION_ARG_NONE, &options.yes, "Do not ask", NULL},
-        {"follow", 0, 0, G_OPTION_ARG_NONE, &options.follow, "Show its progress until it ends",
-         NULL},
+        ASK_ENTRY(&options.yes),
+        FOLLOW_ENTRY(&options.follow),
         {"target", 0, 0, G_OPTION_ARG_STRING, &options.target,
          "The host that it moves to (default: the only target)", "HOST"},
         {"at", 0, 0, G_OPTION_ARG_STRING, &options.at,
@@ -176,15 +175,8 @@ int command_migrate(int argc, char **argv)
          "With --no-shutdown: the copy gets the network, not one of its own", NULL},
         G_OPTION_ENTRY_NULL,
     };
-    int status = daemon_command_run(argc, argv,
-                                    &(struct daemon_command){
-                                        .entries = entries,
-                                        .parameters = "MACHINE - move it to another host",
-                                        .minimum = 1,
-                                        .maximum = 1,
-                                        .options = &options,
-                                        .work = migrate,
-                                    });
+    int status = daemon_command_on_one(argc, argv, "MACHINE - move it to another host", entries,
+                                       &options, migrate);
     migrate_options_clear(&options);
     return status;
 }

@@ -96,13 +96,8 @@ static gboolean show(struct daemon *daemon, GError **error)
 
 int command_operation_show(int argc, char **argv)
 {
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .parameters = "OPERATION - show a test or a move, step by step",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .work = show,
-                              });
+    return daemon_command_on_one(argc, argv, "OPERATION - show a test or a move, step by step",
+                                 NULL, NULL, show);
 }
 
 /* --- report -------------------------------------------------------------------------------------
@@ -180,15 +175,8 @@ int command_report(int argc, char **argv)
          "Write the machine's screen as PNG", "FILE"},
         G_OPTION_ENTRY_NULL,
     };
-    int status = daemon_command_run(argc, argv,
-                                    &(struct daemon_command){
-                                        .entries = entries,
-                                        .parameters = "MACHINE - tell how a move or a test went",
-                                        .minimum = 1,
-                                        .maximum = 1,
-                                        .options = &options,
-                                        .work = report,
-                                    });
+    int status = daemon_command_on_one(argc, argv, "MACHINE - tell how a move or a test went",
+                                       entries, &options, report);
     g_free(options.html);
     g_free(options.screenshot);
     return status;

@@ -115,15 +115,8 @@ int command_rehearsal_set(int argc, char **argv)
         G_OPTION_ENTRY_NULL,
     };
     g_autofree GOptionEntry *entries = test_options_entries(&options.test, own);
-    int status = daemon_command_run(argc, argv,
-                                    &(struct daemon_command){
-                                        .entries = entries,
-                                        .parameters = "MACHINE - test it by itself, regularly",
-                                        .minimum = 1,
-                                        .maximum = 1,
-                                        .options = &options,
-                                        .work = set,
-                                    });
+    int status = daemon_command_on_one(argc, argv, "MACHINE - test it by itself, regularly",
+                                       entries, &options, set);
     test_options_clear(&options.test);
     g_free(options.every);
     g_free(options.weekly);
@@ -144,13 +137,8 @@ static gboolean show(struct daemon *daemon, GError **error)
 
 int command_rehearsal_show(int argc, char **argv)
 {
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .parameters = "MACHINE - show when it is tested by itself",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .work = show,
-                              });
+    return daemon_command_on_one(argc, argv, "MACHINE - show when it is tested by itself", NULL,
+                                 NULL, show);
 }
 
 static gboolean remove_rehearsal(struct daemon *daemon, GError **error)
@@ -163,11 +151,6 @@ static gboolean remove_rehearsal(struct daemon *daemon, GError **error)
 
 int command_rehearsal_remove(int argc, char **argv)
 {
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .parameters = "MACHINE - test it by itself no more",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .work = remove_rehearsal,
-                              });
+    return daemon_command_on_one(argc, argv, "MACHINE - test it by itself no more", NULL, NULL,
+                                 remove_rehearsal);
 }

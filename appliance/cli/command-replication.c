@@ -3,6 +3,7 @@
 /* landfall sync, pause, resume, stop, verify and recovery-point list: what is done with a machine
  * that is being replicated. */
 
+#include "appliance/cli/body.h"
 #include "appliance/cli/command.h"
 #include "appliance/cli/daemon-command.h"
 #include "appliance/cli/follow.h"
@@ -13,7 +14,7 @@
 
 /* Of one of these commands. */
 struct verb_options {
-    gint64 number;
+    char *number;
     gboolean follow;
     gboolean delete_replica;
     gboolean abandon;
@@ -28,21 +29,13 @@ static gboolean sync_machine(struct daemon *daemon, GError **error)
 
 int command_sync(int argc, char **argv)
 {
-    struct verb_options options = {0};
+    struct verb_options options = {NULL};
     const GOptionEntry entries[] = {
-        {"follow", 0, 0, G_OPTION_ARG_NONE, &options.follow, "Show its progress until it ends",
-         NULL},
+        FOLLOW_ENTRY(&options.follow),
         G_OPTION_ENTRY_NULL,
     };
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .entries = entries,
-                                  .parameters = "MACHINE - run a cycle now",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .options = &options,
-                                  .work = sync_machine,
-                              });
+    return daemon_command_on_one(argc, argv, "MACHINE - run a cycle now", entries, &options,
+                                 sync_machine);
 }
 
 static gboolean pause_machine(struct daemon *daemon, GError **error)
@@ -62,27 +55,16 @@ static gboolean resume_machine(struct daemon *daemon, GError **error)
     return answer != NULL;
 }
 
-/* A command whose one argument is a machine. */
-static int run_verb(int argc, char **argv, const char *parameters,
-                    gboolean (*work)(struct daemon *daemon, GError **error))
-{
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .parameters = parameters,
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .work = work,
-                              });
-}
-
 int command_pause(int argc, char **argv)
 {
-    return run_verb(argc, argv, "MACHINE - begin no more cycles of it", pause_machine);
+    return daemon_command_on_one(argc, argv, "MACHINE - begin no more cycles of it", NULL, NULL,
+                                 pause_machine);
 }
 
 int command_resume(int argc, char **argv)
 {
-    return run_verb(argc, argv, "MACHINE - go on after a pause", resume_machine);
+    return daemon_command_on_one(argc, argv, "MACHINE - go on after a pause", NULL, NULL,
+                                 resume_machine);
 }
 
 static gboolean stop_machine(struct daemon *daemon, GError **error)
@@ -97,62 +79,42 @@ static gboolean stop_machine(struct daemon *daemon, GError **error)
 
 int command_stop(int argc, char **argv)
 {
-    struct verb_options options = {0};
+    struct verb_options options = {NULL};
     const GOptionEntry entries[] = {
         {"delete-replica", 0, 0, G_OPTION_ARG_NONE, &options.delete_replica,
          "Remove its recovery points from the store, too", NULL},
         {"abandon", 0, 0, G_OPTION_ARG_NONE, &options.abandon,
          "Leave its host as it is: for one that is gone for good", NULL},
-        {"follow", 0, 0, G_OPTION_ARG_NONE, &options.follow, "Show its progress until it ends",
-         NULL},
+        FOLLOW_ENTRY(&options.follow),
         G_OPTION_ENTRY_NULL,
     };
-    return daemon_command_run(
-        argc, argv,
-        &(struct daemon_command){
-            .entries = entries,
-            .parameters = "MACHINE - end its replication and clean up its host",
-            .minimum = 1,
-            .maximum = 1,
-            .options = &options,
-            .work = stop_machine,
-        });
+    return daemon_command_on_one(argc, argv, "MACHINE - end its replication and clean up its host",
+                                 entries, &options, stop_machine);
 }
 
 static gboolean verify_machine(struct daemon *daemon, GError **error)
 {
     const struct verb_options *options = daemon->options;
     g_autoptr(JsonObject) body = json_object_new();
-    if (options->number < 0) {
-        landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL,
-                           "--recovery-point takes a number from 1");
+    if (!body_set_number(body, "recovery-point", "recovery_point", options->number, 1, NULL, error))
         return FALSE;
-    }
-    if (options->number)
-        json_object_set_int_member(body, "recovery_point", options->number);
     g_autoptr(JsonObject) answer = daemon_machine_call(daemon, "POST", "/verify", body, error);
     return answer && follow_started(daemon, answer, options->follow, "the proof", error);
 }
 
 int command_verify(int argc, char **argv)
 {
-    struct verb_options options = {0};
+    struct verb_options options = {NULL};
     const GOptionEntry entries[] = {
-        {"recovery-point", 0, 0, G_OPTION_ARG_INT64, &options.number,
+        {"recovery-point", 0, 0, G_OPTION_ARG_STRING, &options.number,
          "Which one (default: the latest)", "N"},
-        {"follow", 0, 0, G_OPTION_ARG_NONE, &options.follow, "Show its progress until it ends",
-         NULL},
+        FOLLOW_ENTRY(&options.follow),
         G_OPTION_ENTRY_NULL,
     };
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .entries = entries,
-                                  .parameters = "MACHINE - prove a recovery point on the daemon",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .options = &options,
-                                  .work = verify_machine,
-                              });
+    int status = daemon_command_on_one(argc, argv, "MACHINE - prove a recovery point on the daemon",
+                                       entries, &options, verify_machine);
+    g_free(options.number);
+    return status;
 }
 
 /* --- recovery points ----------------------------------------------------------------------------
@@ -202,18 +164,11 @@ static const struct listing_column point_columns[] = {
 
 static gboolean list_points(struct daemon *daemon, GError **error)
 {
-    g_autofree char *id = daemon_machine(daemon, daemon->arguments[0], NULL, error);
-    g_autofree char *path = id ? daemon_path("/machines/", id, "/recovery-points") : NULL;
-    return path && daemon_list(daemon, path, point_columns, error);
+    return daemon_machine_list(daemon, "/recovery-points", point_columns, error);
 }
 
 int command_recovery_point_list(int argc, char **argv)
 {
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .parameters = "MACHINE - list the recovery points of a machine",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .work = list_points,
-                              });
+    return daemon_command_on_one(argc, argv, "MACHINE - list the recovery points of a machine",
+                                 NULL, NULL, list_points);
 }

@@ -63,11 +63,6 @@ static gboolean remove_store(struct daemon *daemon, GError **error)
 
 int command_store_remove(int argc, char **argv)
 {
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .parameters = "NAME - forget a store, and leave its folder alone",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .work = remove_store,
-                              });
+    return daemon_command_on_one(argc, argv, "NAME - forget a store, and leave its folder alone",
+                                 NULL, NULL, remove_store);
 }

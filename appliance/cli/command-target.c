@@ -82,13 +82,8 @@ static gboolean show(struct daemon *daemon, GError **error)
 
 int command_target_show(int argc, char **argv)
 {
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .parameters = "HOST - show how machines are moved there",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .work = show,
-                              });
+    return daemon_command_on_one(argc, argv, "HOST - show how machines are moved there", NULL, NULL,
+                                 show);
 }
 
 static gboolean remove_target(struct daemon *daemon, GError **error)
@@ -102,13 +97,8 @@ static gboolean remove_target(struct daemon *daemon, GError **error)
 
 int command_target_remove(int argc, char **argv)
 {
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .parameters = "HOST - move no machine there any more",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .work = remove_target,
-                              });
+    return daemon_command_on_one(argc, argv, "HOST - move no machine there any more", NULL, NULL,
+                                 remove_target);
 }
 
 /* --- set ----------------------------------------------------------------------------------------
@@ -235,15 +225,8 @@ int command_target_set(int argc, char **argv)
         {"video", 0, 0, G_OPTION_ARG_STRING, &options.video, "Video device: virtio, vga", "MODEL"},
         G_OPTION_ENTRY_NULL,
     };
-    int status = daemon_command_run(argc, argv,
-                                    &(struct daemon_command){
-                                        .entries = entries,
-                                        .parameters = "HOST - say how machines are moved to a host",
-                                        .minimum = 1,
-                                        .maximum = 1,
-                                        .options = &options,
-                                        .work = set,
-                                    });
+    int status = daemon_command_on_one(argc, argv, "HOST - say how machines are moved to a host",
+                                       entries, &options, set);
     target_options_clear(&options);
     return status;
 }

@@ -3,6 +3,7 @@
 /* landfall test-migrate, test-cleanup and test list: a copy of a machine, started beside it from a
  * recovery point, without its network. */
 
+#include "appliance/cli/body.h"
 #include "appliance/cli/command.h"
 #include "appliance/cli/daemon-command.h"
 #include "appliance/cli/follow.h"
@@ -32,21 +33,13 @@ int command_test_migrate(int argc, char **argv)
     const GOptionEntry own[] = {
         {"recovery-point", 0, 0, G_OPTION_ARG_STRING, &options.test.recovery_point,
          "Which one (default: the latest)", "N"},
-        {"follow", 0, 0, G_OPTION_ARG_NONE, &options.follow, "Show its progress until it ends",
-         NULL},
+        FOLLOW_ENTRY(&options.follow),
         G_OPTION_ENTRY_NULL,
     };
     g_autofree GOptionEntry *entries = test_options_entries(&options.test, own);
-    int status = daemon_command_run(
-        argc, argv,
-        &(struct daemon_command){
-            .entries = entries,
-            .parameters = "MACHINE - start a copy of it, isolated, and see whether it works",
-            .minimum = 1,
-            .maximum = 1,
-            .options = &options,
-            .work = start,
-        });
+    int status = daemon_command_on_one(
+        argc, argv, "MACHINE - start a copy of it, isolated, and see whether it works", entries,
+        &options, start);
     test_options_clear(&options.test);
     return status;
 }
@@ -55,7 +48,7 @@ int command_test_migrate(int argc, char **argv)
  */
 
 struct cleanup_options {
-    gint64 test;
+    char *test;
     gboolean follow;
 };
 
@@ -63,13 +56,8 @@ static gboolean clean_up(struct daemon *daemon, GError **error)
 {
     const struct cleanup_options *options = daemon->options;
     g_autoptr(JsonObject) body = json_object_new();
-    if (options->test < 0) {
-        landfall_error_set(error, LANDFALL_ERROR_CONFIG, "landfall test list shows them",
-                           "--test takes a number from 1");
+    if (!body_set_number(body, "test", "test", options->test, 1, NULL, error))
         return FALSE;
-    }
-    if (options->test)
-        json_object_set_int_member(body, "test", options->test);
     g_autoptr(JsonObject) answer =
         daemon_machine_call(daemon, "POST", "/test-cleanup", body, error);
     return answer && follow_started(daemon, answer, options->follow, "cleaning up", error);
@@ -77,23 +65,17 @@ static gboolean clean_up(struct daemon *daemon, GError **error)
 
 int command_test_cleanup(int argc, char **argv)
 {
-    struct cleanup_options options = {0};
+    struct cleanup_options options = {NULL};
     const GOptionEntry entries[] = {
-        {"test", 0, 0, G_OPTION_ARG_INT64, &options.test, "Only this one (default: all of them)",
+        {"test", 0, 0, G_OPTION_ARG_STRING, &options.test, "Only this one (default: all of them)",
          "N"},
-        {"follow", 0, 0, G_OPTION_ARG_NONE, &options.follow, "Show its progress until it ends",
-         NULL},
+        FOLLOW_ENTRY(&options.follow),
         G_OPTION_ENTRY_NULL,
     };
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .entries = entries,
-                                  .parameters = "MACHINE - remove its tests and all they made",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .options = &options,
-                                  .work = clean_up,
-                              });
+    int status = daemon_command_on_one(argc, argv, "MACHINE - remove its tests and all they made",
+                                       entries, &options, clean_up);
+    g_free(options.test);
+    return status;
 }
 
 /* --- test list ----------------------------------------------------------------------------------
@@ -115,18 +97,11 @@ static const struct listing_column test_columns[] = {
 
 static gboolean list(struct daemon *daemon, GError **error)
 {
-    g_autofree char *id = daemon_machine(daemon, daemon->arguments[0], NULL, error);
-    g_autofree char *path = id ? daemon_path("/machines/", id, "/tests") : NULL;
-    return path && daemon_list(daemon, path, test_columns, error);
+    return daemon_machine_list(daemon, "/tests", test_columns, error);
 }
 
 int command_test_list(int argc, char **argv)
 {
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .parameters = "MACHINE - list its tests, the newest first",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .work = list,
-                              });
+    return daemon_command_on_one(argc, argv, "MACHINE - list its tests, the newest first", NULL,
+                                 NULL, list);
 }

@@ -68,15 +68,8 @@ int command_token_add(int argc, char **argv)
          "It is valid for so long, as in 90d (default: until it is removed)", "DURATION"},
         G_OPTION_ENTRY_NULL,
     };
-    int status = daemon_command_run(argc, argv,
-                                    &(struct daemon_command){
-                                        .entries = entries,
-                                        .parameters = "NAME - make a token and print it",
-                                        .minimum = 1,
-                                        .maximum = 1,
-                                        .options = &options,
-                                        .work = add,
-                                    });
+    int status = daemon_command_on_one(argc, argv, "NAME - make a token and print it", entries,
+                                       &options, add);
     g_free(options.role);
     g_free(options.expires);
     return status;
@@ -95,11 +88,6 @@ static gboolean remove_token(struct daemon *daemon, GError **error)
 
 int command_token_remove(int argc, char **argv)
 {
-    return daemon_command_run(argc, argv,
-                              &(struct daemon_command){
-                                  .parameters = "ID - remove a token, which is of no use any more",
-                                  .minimum = 1,
-                                  .maximum = 1,
-                                  .work = remove_token,
-                              });
+    return daemon_command_on_one(argc, argv, "ID - remove a token, which is of no use any more",
+                                 NULL, NULL, remove_token);
 }

@@ -45,6 +45,21 @@ int daemon_command_run(int argc, char **argv, const struct daemon_command *comma
     return ok ? EXIT_OK : command_failed(error, daemon.as_json);
 }
 
+int daemon_command_on_one(int argc, char **argv, const char *parameters,
+                          const GOptionEntry *entries, void *options,
+                          gboolean (*work)(struct daemon *daemon, GError **error))
+{
+    const struct daemon_command command = {
+        .entries = entries,
+        .parameters = parameters,
+        .minimum = 1,
+        .maximum = 1,
+        .options = options,
+        .work = work,
+    };
+    return daemon_command_run(argc, argv, &command);
+}
+
 char *daemon_path(const char *before, const char *name, const char *after)
 {
     g_autofree char *escaped = g_uri_escape_string(name, NULL, FALSE);
@@ -163,6 +178,14 @@ gboolean daemon_list(struct daemon *daemon, const char *path, const struct listi
     if (!daemon_printed(daemon, answer))
         listing_print(items, columns);
     return TRUE;
+}
+
+gboolean daemon_machine_list(struct daemon *daemon, const char *after,
+                             const struct listing_column *columns, GError **error)
+{
+    g_autofree char *id = daemon_machine(daemon, daemon->arguments[0], NULL, error);
+    g_autofree char *path = id ? daemon_path("/machines/", id, after) : NULL;
+    return path && daemon_list(daemon, path, columns, error);
 }
 
 gboolean daemon_show(struct daemon *daemon, const char *path, const struct listing_column *columns,

@@ -30,6 +30,11 @@ struct daemon_command {
 /* Returns the exit code. */
 int daemon_command_run(int argc, char **argv, const struct daemon_command *command);
 
+/* One with exactly one argument, such as a machine. entries and options may be NULL. */
+int daemon_command_on_one(int argc, char **argv, const char *parameters,
+                          const GOptionEntry *entries, void *options,
+                          gboolean (*work)(struct daemon *daemon, GError **error));
+
 /* before + name + after, the name escaped as a part of a path. The caller owns it. */
 char *daemon_path(const char *before, const char *name, const char *after);
 
@@ -49,6 +54,10 @@ gboolean daemon_check_number(const char *text, const char *what, GError **error)
 /* GET a list and print it. */
 gboolean daemon_list(struct daemon *daemon, const char *path, const struct listing_column *columns,
                      GError **error);
+
+/* The same of the machine that the first argument names, as in daemon_machine_call. */
+gboolean daemon_machine_list(struct daemon *daemon, const char *after,
+                             const struct listing_column *columns, GError **error);
 
 /* The value of --limit: path with ?limit=, which is 50 when number is 0. The caller owns it; NULL:
  * error config. */

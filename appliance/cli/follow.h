@@ -19,3 +19,9 @@ gboolean follow_warnings(struct daemon *daemon, const char *job, GError **error)
 /* After a job was started: follows it when asked to, else says what it is and how to. */
 gboolean follow_started(struct daemon *daemon, JsonObject *answer, gboolean follow,
                         const char *what, GError **error);
+
+/* The option that asks for it. */
+#define FOLLOW_ENTRY(follow)                                                                       \
+    {                                                                                              \
+        "follow", 0, 0, G_OPTION_ARG_NONE, follow, "Show its progress until it ends", NULL         \
+    }
