@@ -8,6 +8,8 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../kit/libvirtd.sh"
 # shellcheck source=tests/appliance/landfalld.sh
 . "$(dirname "${BASH_SOURCE[0]}")/landfalld.sh"
+# shellcheck source=tests/appliance/tiny.sh
+. "$(dirname "${BASH_SOURCE[0]}")/tiny.sh"
 requires jq qemu-img sqlite3
 
 daemon_store=$KIT_TMP/store
@@ -15,16 +17,11 @@ export LANDFALL_SOCKET=$KIT_TMP/d-run/landfalld.sock
 
 # --- the daemon ---------------------------------------------------------------------------------
 
-daemon_show_log() {
-    ! kit_is_failing || [ ! -s "$1" ] || { diag "--- the end of landfalld's log" && tail -n 20 "$1" | diag; }
-}
-
 # daemon_start: (again). The first time it gets this host and a store, and may be asked for a cycle a
 # second.
 daemon_start() {
     landfalld_start d
     daemon_pid=$LANDFALLD_PID
-    cleanup_fn daemon_show_log "$LANDFALLD_LOG"
     [ -d "$daemon_store" ] && return
     mkdir "$daemon_store"
     landfall host add local "$LIBVIRT_DEFAULT_URI" >/dev/null
@@ -54,37 +51,15 @@ replicate() {
 
 # --- machines -----------------------------------------------------------------------------------
 
-# tiny_define NAME [SIZE]: a machine of one qcow2 disk, started with its processors stopped.
+# tiny_define NAME [SIZE]: started with its processors stopped.
 tiny_define() {
-    local image=$KIT_TMP/$1.qcow2
-    qemu-img create -q -f qcow2 "$image" "${2:-1M}"
-    chmod 666 "$image"
-    virsh -q define /dev/stdin >/dev/null <<END
-<domain type='qemu'>
-  <name>$1</name>
-  <memory unit='MiB'>8</memory>
-  <vcpu>1</vcpu>
-  <os><type arch='x86_64' machine='pc'>hvm</type></os>
-  <devices>
-    <controller type='usb' model='none'/>
-    <memballoon model='none'/>
-    <disk type='file' device='disk'>
-      <driver name='qemu' type='qcow2'/>
-      <source file='$image'/>
-      <target dev='vda' bus='virtio'/>
-    </disk>
-  </devices>
-</domain>
-END
+    tiny_make "$1" "${2:-1M}"
     virsh -q start --paused "$1" >/dev/null
 }
 
-# tiny_write NAME OFFSET LENGTH BYTE: as the guest would, through QEMU, so that bitmaps see it.
+# tiny_write NAME OFFSET LENGTH BYTE
 tiny_write() {
-    local said
-    said=$(virsh -q qemu-monitor-command "$1" --hmp \
-        "qemu-io -d /machine/peripheral/virtio-disk0/virtio-backend \"write -q -P $4 $2 $3\"")
-    [ -z "${said//[[:space:]]/}" ] || die "$1: cannot write: $said"
+    tiny_io "$1" "write -q -P $4 $2 $3"
 }
 
 # What is ours on the host, as text: checkpoints, backup jobs.

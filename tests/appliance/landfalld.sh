@@ -11,7 +11,12 @@ landfalld_start() {
         --listen 0 "$@"
     LANDFALLD_PID=$KIT_PID
     LANDFALLD_LOG=$KIT_LOG
+    cleanup_fn landfalld_show_log "$LANDFALLD_LOG"
     wait_for 20 grep -q '^landfalld: ready' "$LANDFALLD_LOG" || die "$(<"$LANDFALLD_LOG")"
+}
+
+landfalld_show_log() {
+    ! kit_is_failing || [ ! -s "$1" ] || { diag "--- the end of landfalld's log" && tail -n 25 "$1" | diag; }
 }
 
 # landfalld_sql NAME SQL: straight from the database, with what is still in its log.

@@ -9,6 +9,8 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../kit/guest.sh"
 # shellcheck source=tests/appliance/landfalld.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../appliance/landfalld.sh"
+# shellcheck source=tests/appliance/tiny.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../appliance/tiny.sh"
 requires jq qemu-img python3 debugfs sqlite3
 
 store=$KIT_TMP/store
@@ -52,41 +54,17 @@ define_counting() {
     guest_define "$1" --boot disk --disk "vda:qcow2:$disk" --network production --memory 128
 }
 
-# define_empty NAME: a machine with nothing on its disk, which runs: QEMU answers like any other, and it
-# costs little.
+# define_empty NAME: a machine with nothing on its disk, which runs.
 define_empty() {
-    qemu-img create -q -f qcow2 "$KIT_TMP/$1.qcow2" 8M
-    virsh -q define /dev/stdin >/dev/null <<XML
-<domain type='qemu'>
-  <name>$1</name>
-  <memory unit='MiB'>8</memory>
-  <vcpu>1</vcpu>
-  <os><type arch='x86_64' machine='pc'>hvm</type></os>
-  <devices>
-    <controller type='usb' model='none'/>
-    <memballoon model='none'/>
-    <disk type='file' device='disk'>
-      <driver name='qemu' type='qcow2'/>
-      <source file='$KIT_TMP/$1.qcow2'/>
-      <target dev='vda' bus='virtio'/>
-    </disk>
-    <interface type='network'><source network='production'/></interface>
-  </devices>
-</domain>
-XML
+    tiny_make "$1" 8M "<interface type='network'><source network='production'/></interface>"
     virsh -q start "$1" >/dev/null
 }
 
 # --- the daemon -----------------------------------------------------------------------------------
 
-show_daemon_log() {
-    ! kit_is_failing || { diag "--- the end of landfalld's log" && tail -n 25 "$1" | diag; }
-}
-
 # start_daemon: (again).
 start_daemon() {
     landfalld_start d
-    cleanup_fn show_daemon_log "$LANDFALLD_LOG"
 }
 
 kill_daemon() {

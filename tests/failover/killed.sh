@@ -45,10 +45,7 @@ command_line() {
 
 # tiny_write BYTE [OFFSET]: through QEMU, so that bitmaps see it, and onto the disk.
 tiny_write() {
-    local said
-    said=$(virsh -q qemu-monitor-command "$machine" --hmp \
-        "qemu-io -d /machine/peripheral/virtio-disk0/virtio-backend \"write -q -f -P $1 ${2:-1M} 64k\"")
-    [ -z "${said//[[:space:]]/}" ] || die "cannot write: $said"
+    tiny_io "$machine" "write -q -f -P $1 ${2:-1M} 64k"
 }
 
 # holds BYTE IMAGE [OFFSET]
