@@ -224,8 +224,9 @@ kit_now() {
 }
 
 # wait_for SECONDS COMMAND…: until the command succeeds; 1 and a remark once the time is over.
+# What comes soon is seen soon; looking often for what takes long would hold it up.
 wait_for() {
-    local seconds=$1 deadline
+    local seconds=$1 deadline looks=0
     deadline=$(($(kit_now) + $1 * 1000000))
     shift
     until "$@" >"$KIT_TMP/.wait" 2>&1; do
@@ -234,7 +235,8 @@ wait_for() {
             tail -n 5 "$KIT_TMP/.wait" | diag
             return 1
         fi
-        sleep 0.05
+        looks=$((looks + 1))
+        if [ $looks -lt 10 ]; then sleep 0.05; else sleep 0.2; fi
     done
 }
 
