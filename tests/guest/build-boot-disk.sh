@@ -30,7 +30,7 @@ cat >"$work/early" <<'END'
 set root=(hd0,msdos1)
 source /boot/grub.cfg
 END
-grub-mkimage -O i386-pc -p /boot -c "$work/early" -o "$work/core" biosdisk part_msdos ext2 linux \
+grub-mkimage -O i386-pc -p /boot -c "$work/early" -o "$work/core" biosdisk part_msdos ext2 linux16 \
     configfile boot
 
 truncate -s 96M "$output.new"
