@@ -12,7 +12,8 @@ FUZZ_SECONDS ?= 60
 FUZZ_MAIN ?= $(BUILD)/tests/fuzz/replay.o
 # `make test T=replicator` runs the tests whose path contains the word.
 T ?=
-TEST_JOBS ?= 2
+# Tests wait for guests, deadlines and disks as long as they compute.
+TEST_JOBS ?= $(shell expr 2 '*' $$(nproc))
 VERSION := 0.1.0
 
 MAKEFLAGS += --no-builtin-rules
@@ -180,9 +181,16 @@ deps:
 	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install --no-install-recommends -y $$missing
 
 # --- tests --------------------------------------------------------------------------------------
-# One prove over everything, so that there is one summary. System tests first: they are the slow
-# ones, and the unit tests fill the gaps.
-SUITE := $(SCRIPT_TESTS) $(CRASH_TESTS) $(UNIT_TESTS) $(FUZZ_TESTS)
+# One prove over everything, so that there is one summary. What takes longest comes first, so that
+# nothing of it is left alone at the end; the unit tests fill the gaps.
+LONGEST := failover/failback lint/lint failover/migrate failover/test-migrate faults/live-qemu-kill \
+           failover/failover-kill failover/hand-over failover/operations faults/divergence \
+           faults/live-kill kit/boot kit/guest appliance/cycle-options appliance/cycle-agent \
+           faults/replicate-kill failover/target-steps appliance/hundred failover/target-remote \
+           failover/nbd faults/source-reconnect faults/broken-source failover/serve
+SUITE := $(patsubst %,tests/%.t,$(LONGEST)) \
+         $(filter-out $(patsubst %,tests/%.t,$(LONGEST)),$(SCRIPT_TESTS)) \
+         $(CRASH_TESTS) $(UNIT_TESTS) $(FUZZ_TESTS)
 chosen = $(foreach test,$(1),$(if $(or $(if $(T),,all),$(findstring $(T),$(test))),$(test)))
 TEST_ENVIRONMENT = LANDFALL_BUILD=$(abspath $(BUILD)) PATH=$(abspath $(BUILD)):$$PATH
 prove = $(TEST_ENVIRONMENT) $(PROVE_WRAPPER) prove --timer -j$(TEST_JOBS) --exec tests/run-test \
