@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#define PROBE_TRIES 2u
+
 /* --- telling -------------------------------------------------------------------------------------
  */
 
@@ -322,17 +324,32 @@ struct translation *translate_run(const char *domain_xml, const struct translate
     return translation_new(&translating);
 }
 
+/* libvirt leaves out a QEMU that did not answer its probe, and probes it anew when asked again. */
+static gboolean choose(virConnectPtr connection, const char *domain_xml,
+                       const struct translate_settings *settings,
+                       struct translate_choice *ret_choice, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    for (guint tries = 0; tries < PROBE_TRIES; tries++) {
+        g_autofree char *capabilities = virConnectGetCapabilities(connection);
+        g_clear_error(&cause);
+        if (!capabilities)
+            snapshot_libvirt_error_set(&cause, LANDFALL_ERROR_SOURCE, NULL,
+                                       "the target does not tell its capabilities");
+        else if (translate_choose(domain_xml, capabilities, settings, ret_choice, &cause))
+            return TRUE;
+    }
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return FALSE;
+}
+
 struct translation *translate_for(virConnectPtr connection, const char *domain_xml,
                                   const struct translate_settings *settings, GError **error)
 {
     struct translate_choice choice = {NULL};
-    g_autofree char *capabilities = virConnectGetCapabilities(connection);
     g_autofree char *offered = NULL;
     struct translation *translation = NULL;
-    if (!capabilities)
-        snapshot_libvirt_error_set(error, LANDFALL_ERROR_SOURCE, NULL,
-                                   "the target does not tell its capabilities");
-    else if (translate_choose(domain_xml, capabilities, settings, &choice, error)) {
+    if (choose(connection, domain_xml, settings, &choice, error)) {
         offered = virConnectGetDomainCapabilities(connection, choice.emulator, choice.arch,
                                                   choice.machine_type, choice.domain_type, 0);
         if (!offered)
