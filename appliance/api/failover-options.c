@@ -55,6 +55,7 @@ static const struct option options_known[] = {
     {"disks", OPTION_WORD, .words = "merge keep"},
     {"copy_mib_s", OPTION_NUMBER, 0, 1024u * 1024},
     {"abandon", OPTION_BOOLEAN},
+    {"abandon_target", OPTION_BOOLEAN},
     {"interval_days", OPTION_NUMBER, 1, 366},
     {"weekday", OPTION_NUMBER, 0, 6},
     {"time", OPTION_CLOCK},

@@ -13,7 +13,7 @@
     "target shutdown network_live shutdown_deadline_s on_deadline final_pass_s max_passes verify " \
     "on_failure probes at commit_after_s rollback_unless require_test_days copy_mib_s"
 #define FAILOVER_CLEANUP_OPTIONS "test"
-#define FAILOVER_ROLLBACK_OPTIONS "keep_disks deadline_s"
+#define FAILOVER_ROLLBACK_OPTIONS "keep_disks deadline_s abandon_target"
 #define FAILOVER_COMPLETE_OPTIONS "disks copy_mib_s abandon"
 #define FAILOVER_REHEARSAL_OPTIONS "interval_days weekday time options"
 

@@ -15,7 +15,7 @@ struct verb_options {
     char *disks;
     char *deadline;
     char *copy_limit;
-    gboolean keep_disks, abandon, yes, follow;
+    gboolean keep_disks, abandon, abandon_target, yes, follow;
 };
 
 /* Asks whether what happens is meant, and then the daemon. */
@@ -55,20 +55,33 @@ int command_confirm(int argc, char **argv)
 /* --- rollback -----------------------------------------------------------------------------------
  */
 
+/* The warning is for those, too, who say --yes. */
+static char *what_rollback_does(const struct verb_options *options)
+{
+    const char *since = options->keep_disks ? "What it wrote since is not in it; the files stay."
+                                            : "What it wrote since is lost.";
+    const char *there =
+        options->abandon_target
+            ? "is started where it came from, as it was there, without a word to the host that it "
+              "has moved to.\nWARNING: the copy there may still run, and must never be started "
+              "again. Cut that host's power first."
+            : "is shut down where it has moved to and started where it came from, as it was there.";
+    return g_strdup_printf("%s\n%s", there, since);
+}
+
 static gboolean roll_back(struct daemon *daemon, GError **error)
 {
     const struct verb_options *options = daemon->options;
     g_autoptr(JsonObject) body = json_object_new();
+    g_autofree char *happens = what_rollback_does(options);
     if (options->keep_disks)
         json_object_set_boolean_member(body, "keep_disks", TRUE);
+    if (options->abandon_target)
+        json_object_set_boolean_member(body, "abandon_target", TRUE);
+    if (options->abandon_target && options->yes)
+        fprintf(stderr, "%s %s\n", daemon->arguments[0], happens);
     return body_set_duration(body, "deadline", "deadline_s", options->deadline, error) &&
-           ask_and_do(daemon, "/rollback", body,
-                      options->keep_disks
-                          ? "is shut down where it has moved to and started where it came from, as "
-                            "it was there.\nWhat it wrote since is not in it; the files stay."
-                          : "is shut down where it has moved to and started where it came from, as "
-                            "it was there.\nWhat it wrote since is lost.",
-                      "the way back", error);
+           ask_and_do(daemon, "/rollback", body, happens, "the way back", error);
 }
 
 int command_rollback(int argc, char **argv)
@@ -79,6 +92,8 @@ int command_rollback(int argc, char **argv)
          "Keep what it wrote since, as files in the store", NULL},
         {"deadline", 0, 0, G_OPTION_ARG_STRING, &options.deadline,
          "How long it may take to shut down before its power is cut (default: 2m)", "DURATION"},
+        {"abandon-target", 0, 0, G_OPTION_ARG_NONE, &options.abandon_target,
+         "Leave the host that it has moved to as it is: for one that is lost for good", NULL},
         ASK_ENTRY(&options.yes),
         FOLLOW_ENTRY(&options.follow),
         G_OPTION_ENTRY_NULL,

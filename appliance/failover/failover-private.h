@@ -61,6 +61,8 @@ struct failovers {
     guint subscription;
     guint timer; /* for what is due next */
     guint history_timer;
+    GPtrArray *abandoned; /* of abandoned.c */
+    guint abandoned_timer;
     gboolean draining;
     gboolean looking;
 };
@@ -114,6 +116,15 @@ gboolean operation_is_move(const struct operation *operation);
 /* What somebody should know of the operation that has no steps left, and what happens next because
  * of it. */
 void follow_operation(struct operation *operation);
+
+/* --- abandoned.c ---------------------------------------------------------------------------------
+ */
+
+/* From now on, what was left on targets that were abandoned is looked for: first what the state
+ * knows of, then what rollbacks leave that are done. */
+gboolean abandoned_begin(struct failovers *failovers, GError **error);
+void abandoned_note(struct failovers *failovers, const struct state_failover *rollback);
+void abandoned_end(struct failovers *failovers);
 
 /* --- passes.c ------------------------------------------------------------------------------------
  */

@@ -61,7 +61,7 @@ FAILOVER_VERB(failover_plan);
 /* The move stays: it is not rolled back by itself any more. ret_ids is the move. */
 FAILOVER_VERB(failover_confirm);
 
-/* Undoes a move that stands or is stuck: keep_disks, deadline_s. */
+/* Undoes a move that stands or is stuck: keep_disks, deadline_s, abandon_target. */
 FAILOVER_VERB(failover_rollback);
 
 /* Ends a move for good: disks. The machine belongs to the target, and the replication is over. */

@@ -332,7 +332,8 @@ struct failovers *failovers_new(struct state *state, struct event_hub *hub,
         g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)operation_free);
     failovers->subscription = event_hub_subscribe(hub, on_hub_event, failovers);
     failovers->appliance = state_appliance_id(state, error);
-    if (failovers->appliance && make_folder(folder, error) && resume(failovers, error)) {
+    if (failovers->appliance && make_folder(folder, error) && abandoned_begin(failovers, error) &&
+        resume(failovers, error)) {
         history_begin(failovers);
         failovers_look(failovers);
         return failovers;
@@ -347,6 +348,7 @@ void failovers_free(struct failovers *failovers)
         return;
     g_clear_handle_id(&failovers->timer, g_source_remove);
     g_clear_handle_id(&failovers->history_timer, g_source_remove);
+    abandoned_end(failovers);
     event_hub_unsubscribe(failovers->hub, failovers->subscription);
     g_hash_table_unref(failovers->operations);
     g_free(failovers->appliance);

@@ -55,6 +55,7 @@ static void follow_rollback(struct operation *operation)
         well(operation, "migrate-failed");
         well(operation, "rollback-failed");
         well(operation, "fenced-running");
+        abandoned_note(operation->failovers, operation->failover);
     } else {
         alert(operation, "rollback-failed", "the way back failed");
     }

@@ -336,8 +336,13 @@ static gboolean get_stuck(struct operation *operation, GError **error)
     stuck->due_us = 0;
     g_autofree char *next = failover_next_command(stuck, operation->machine_name);
     const char *hint = landfall_error_hint(operation->error);
-    g_autofree char *advice = g_strdup_printf("%s%s%s once the cause is gone", hint ? hint : "",
-                                              hint ? "; then " : "", next);
+    gboolean at_target = strcmp(stuck->kind, STATE_FAILOVER_MIGRATE) == 0 &&
+                         strcmp(operation->step->name, "stop") == 0;
+    g_autofree char *lost =
+        g_strdup_printf("; or, if host %s is lost for good: landfall rollback %s --abandon-target",
+                        stuck->target, operation->machine_name);
+    g_autofree char *advice = g_strdup_printf("%s%s%s once the cause is gone%s", hint ? hint : "",
+                                              hint ? "; then " : "", next, at_target ? lost : "");
     landfall_error_set(&cause, landfall_error_code_from_name(landfall_error_name(operation->error)),
                        advice, "%s: %s", operation->step->name, operation->error->message);
     set_error(failover, cause);
@@ -375,7 +380,7 @@ static gboolean decide_failed(struct operation *operation, gboolean *ret_over, G
     *ret_over = FALSE;
     gboolean waits =
         is_back(operation) || (operation_serves_again(operation) && !operation->cancelled);
-    if (waits && ++operation->tries < TRIES_MAX)
+    if (waits && strcmp(operation->step->name, "abandon") != 0 && ++operation->tries < TRIES_MAX)
         return TRUE;
     if (is_back(operation)) {
         *ret_over = TRUE;

@@ -368,6 +368,21 @@ static void add_followed(xmlNodePtr body, JsonObject *report)
     add_table(body, "What was done with it", followed, columns, G_N_ELEMENTS(columns));
 }
 
+static void add_left(xmlNodePtr body, JsonObject *report)
+{
+    static const struct column columns[] = {{"What", "what", AS_TEXT},
+                                            {"What takes it away, there", "command", AS_TEXT}};
+    JsonObject *left = json_find_object(report, "left_behind");
+    JsonArray *things = left ? json_find_array(left, "left") : NULL;
+    if (is_empty(things))
+        return;
+    g_autofree char *text = g_strdup_printf(
+        "Host %s was abandoned (%s). What is left there must never be started again.",
+        json_find_string(left, "host"), json_find_string(left, "why"));
+    add(body, "h2", "Left behind");
+    add_table(body, text, things, columns, G_N_ELEMENTS(columns));
+}
+
 /* --- the page ------------------------------------------------------------------------------------
  */
 
@@ -410,6 +425,7 @@ char *report_page(JsonObject *report, const char *screenshot)
     add_console(body, report);
     add_definition(body, report);
     add_followed(body, report);
+    add_left(body, report);
     xmlChar *text = NULL;
     int length = 0;
     htmlDocDumpMemoryFormat(document, &text, &length, 0);

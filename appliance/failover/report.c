@@ -114,6 +114,25 @@ static void add_followed(JsonObject *report, const struct sources *sources)
     json_object_set_array_member(report, "followed_by", array);
 }
 
+/* --- what is left on a target that was abandoned -------------------------------------------------
+ */
+
+static gboolean add_left(JsonObject *report, struct state *state,
+                         const struct state_failover *failover, GError **error)
+{
+    static const char *const members[] = {"host", "why", "left"};
+    g_autoptr(JsonObject) facts = state_failover_facts(state, failover, error);
+    JsonObject *fact = facts ? json_find_object(facts, "abandon") : NULL;
+    if (!fact)
+        return facts != NULL;
+    JsonObject *left = json_object_new();
+    for (gsize i = 0; i < G_N_ELEMENTS(members); i++)
+        json_object_set_member(left, members[i],
+                               json_node_copy(json_object_get_member(fact, members[i])));
+    json_object_set_object_member(report, "left_behind", left);
+    return TRUE;
+}
+
 /* --- how long it was down ------------------------------------------------------------------------
  */
 
@@ -256,5 +275,10 @@ JsonObject *report_make(struct state *state, const struct state_failover *failov
     add_data(report, &sources);
     add_evidence(report, &sources);
     add_followed(report, &sources);
+    if (!add_left(report, state, failover, error))
+        return NULL;
+    for (guint i = 0; i < followed->len; i++)
+        if (!add_left(report, state, followed->pdata[i], error))
+            return NULL;
     return g_steal_pointer(&report);
 }

@@ -13,7 +13,8 @@
  * [{name, mode, sent_bytes, root_hash, verified?, size_bytes}]}: what was sent, and the hashes of
  * the last recovery point checks[]      {step, check, verdict, message, hint?} definition    {name,
  * uuid, changes [{what, from?, to?, why, level}], xml} console[]     the last lines followed_by[]
- * {id, kind, state, who, started_at?, ended_at?, error?} */
+ * {id, kind, state, who, started_at?, ended_at?, error?} left_behind?  {host, why, left [{what,
+ * command}]}: on a target that was abandoned */
 
 #include "appliance/state/failovers.h"
 

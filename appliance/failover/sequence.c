@@ -86,6 +86,19 @@ static const struct sequence_step back_steps[] = {
     {NULL},
 };
 
+/* The same without a word to the target, which is lost for good. What is served to it is not any
+ * more, in case that it is not. */
+static const struct sequence_step abandon_steps[] = {
+    {"abandon"},
+    {"unserve", .undoes = "serve"},
+    {"unfence", .undoes = "shutdown"},
+    {"start-source", .undoes = "shutdown"},
+    {"remove-clone", .undoes = "clone", .when = WITH_DROP},
+    {"unpin", .undoes = "pin", .when = WITH_DROP},
+    {"release", .undoes = "lease"},
+    {NULL},
+};
+
 static const struct sequence_step complete_steps[] = {
     {"clean-source"},
     {"hand-over"},
@@ -220,6 +233,9 @@ static const struct sequence_step *steps_of(const struct state_failover *failove
     if (home && (strcmp(failover->kind, STATE_FAILOVER_COMPLETE) == 0 ||
                  strcmp(failover->kind, STATE_FAILOVER_REVERSE) == 0))
         return home_over_steps;
+    if (strcmp(failover->kind, STATE_FAILOVER_ROLLBACK) == 0 &&
+        option_boolean(failover, "abandon_target", FALSE))
+        return abandon_steps;
     for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++)
         if (strcmp(kinds[i].kind, failover->kind) == 0)
             return kinds[i].steps;

@@ -5,6 +5,7 @@
 #include "appliance/failover/verbs-private.h"
 #include "appliance/jobs/job-json.h"
 #include "appliance/state/audit.h"
+#include "appliance/state/hosts.h"
 #include "appliance/state/replications.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -245,11 +246,29 @@ static struct state_failover *find_move(struct failovers *failovers, gint64 mach
     return NULL;
 }
 
+/* A host that answers is not lost: its machine is stopped there, or else there would be two. The
+ * step looks itself; this is so that a slip ends before anything has begun. */
+static gboolean check_lost(struct failovers *failovers, const struct state_failover *move,
+                           JsonObject *options, GError **error)
+{
+    gboolean abandon = FALSE;
+    json_optional_boolean(options, "abandon_target", LANDFALL_ERROR_CONFIG, &abandon, NULL);
+    struct state_host *host = abandon ? state_host_get(failovers->state, move->target, NULL) : NULL;
+    gboolean connected = host && g_strcmp0(host->status, "connected") == 0;
+    state_host_free(host);
+    if (connected)
+        landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
+                           "landfall rollback without --abandon-target stops what runs there",
+                           "host %s is connected: it is not lost", move->target);
+    return !connected;
+}
+
 FAILOVER_VERB(failover_rollback)
 {
     struct state_failover *move = find_move(failovers, machine, FALSE, error);
-    gboolean ok = move && failovers_begin_on(failovers, STATE_FAILOVER_ROLLBACK, who, move, options,
-                                             ret_ids, error);
+    gboolean ok =
+        move && check_lost(failovers, move, options, error) &&
+        failovers_begin_on(failovers, STATE_FAILOVER_ROLLBACK, who, move, options, ret_ids, error);
     state_failover_free(move);
     return ok;
 }

@@ -13,6 +13,7 @@
  *           target_folder.
  *   remove-clone → { "removed": N files } */
 
+#include "appliance/steps/clone.h"
 #include "appliance/cycle/opened-machine.h"
 #include "appliance/steps/access.h"
 #include "appliance/steps/nvram.h"
@@ -265,18 +266,37 @@ static gboolean remove_folder(const char *folder, gint64 *ret_count, GError **er
     return FALSE;
 }
 
-JsonObject *step_remove_clone(const struct step_run *run, GError **error)
+/* *ret_folder: owned by the caller; NULL: there is none. */
+static gboolean find_folder(const struct step_work *work, char **ret_folder, GError **error)
 {
-    g_autofree char *owner = step_work_owner(run->work);
+    g_autofree char *owner = step_work_owner(work);
     struct opened_machine opened;
     gboolean gone, exists = FALSE;
-    gint64 count = 0;
-    if (!step_replica_open(run->work, &opened, &gone, error))
-        return NULL;
+    if (!step_replica_open(work, &opened, &gone, error))
+        return FALSE;
     g_autofree char *folder = gone ? NULL : store_hold_folder(opened.machine, owner);
     opened_machine_close(&opened);
-    if (folder && (!store_file_exists(folder, &exists, error) ||
-                   (exists && !remove_folder(folder, &count, error))))
+    if (folder && !store_file_exists(folder, &exists, error))
+        return FALSE;
+    *ret_folder = exists ? g_steal_pointer(&folder) : NULL;
+    return TRUE;
+}
+
+gboolean clone_check_unused(const struct step_work *work, GError **error)
+{
+    g_autofree char *folder = NULL;
+    if (!find_folder(work, &folder, error))
+        return FALSE;
+    g_autoptr(GPtrArray) names = folder ? store_folder_list(folder, error) : g_ptr_array_new();
+    return names && check_unused(folder, names, error);
+}
+
+JsonObject *step_remove_clone(const struct step_run *run, GError **error)
+{
+    g_autofree char *folder = NULL;
+    gint64 count = 0;
+    if (!find_folder(run->work, &folder, error) ||
+        (folder && !remove_folder(folder, &count, error)))
         return NULL;
     JsonObject *result = json_object_new();
     json_object_set_int_member(result, "removed", count);

@@ -44,6 +44,7 @@ static const struct {
     {"hand-over", REPLICA | NEED_TARGET, step_hand_over},
     {"remove-clone", REPLICA, step_remove_clone},
     {"unpin", REPLICA, step_unpin},
+    {"abandon", REPLICA | NEED_TARGET, step_abandon},
     {"shutdown", NEED_MACHINE | NEED_SOURCE | NEED_TARGET, step_shutdown},
     {"fence", REPLICA | NEED_SOURCE | NEED_TARGET, step_fence},
     {"unfence", NEED_MACHINE | NEED_SOURCE, step_unfence},

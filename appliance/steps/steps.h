@@ -20,6 +20,7 @@ JsonObject *step_stop(const struct step_run *run, GError **error);
 JsonObject *step_undefine(const struct step_run *run, GError **error);
 JsonObject *step_remove_network(const struct step_run *run, GError **error);
 JsonObject *step_remove_clone(const struct step_run *run, GError **error);
+JsonObject *step_abandon(const struct step_run *run, GError **error);
 JsonObject *step_unpin(const struct step_run *run, GError **error);
 JsonObject *step_shutdown(const struct step_run *run, GError **error);
 JsonObject *step_fence(const struct step_run *run, GError **error);

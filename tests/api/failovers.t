@@ -86,6 +86,7 @@ migrate {"require_test_days":"7"}
 migrate/plan {"verify":7}
 rollback {"keep_disks":"yes"}
 rollback {"deadline_s":-1}
+rollback {"abandon_target":"yes"}
 complete {"disks":"burn"}
 complete {"copy_mib_s":-1}
 complete {"abandon":"yes"}

@@ -3,7 +3,7 @@
 # What can go wrong in a move, for real: a guest that does not heed the power button, a target that
 # cannot define, start, find its network, or has no space, a source that is cut off in the midst of the
 # last cycle. Each ends with the machine running where it was, a cause and a hint; once the cause is
-# gone the same command succeeds.
+# gone the same command succeeds. And a target that is lost for good after the move.
 . "$(dirname "$0")/failover.sh"
 
 move=(landfall migrate "$machine" --target there --probe power=1 --yes --follow)
@@ -128,6 +128,44 @@ landfall setting set bandwidth 0 >/dev/null
 
 said_by "the same command again" 0 'down for' "${move[@]}"
 is "it has moved" "$(guest_state $machine)/$(there guest_state $machine)" "shut off/running"
-said_by "and back" 0 . landfall rollback $machine --deadline 1s --yes --follow
-back_home "and back"
+
+# --- a target that is lost for good ---------------------------------------------------------------
+
+abandon=(landfall rollback "$machine" --abandon-target --yes --follow)
+host_is() {
+    [ "$(landfall host show there --json | jq -r .status)" = "$1" ]
+}
+alerted() {
+    landfall alert list --json | jq -r '.items[] | select(.kind == "abandoned-target" and .state == "raised") | .hint'
+}
+said_by "F28: a host that answers is not abandoned" 1 'is connected: it is not lost' "${abandon[@]}"
+never_two "F2: up to now it never ran twice"
+# Its folders outlive it, as those of a host that is off do.
+start_background nsenter --target "$(<"$KIT_TMP/libvirt-there/pid")" --mount --uts sleep infinity
+there_folders=$KIT_PID
+{ stop_process "$(<"$KIT_TMP/libvirt-there/pid")" KILL; } 2>/dev/null
+ok "its libvirt is gone" wait_for $patience host_is lost
+said_by "F6: the way back gets stuck" 1 'there is lost for good: landfall rollback [^ ]* --abandon-target' \
+    landfall rollback $machine --deadline 1s --yes --follow
+said_by "F28: what still runs there is not abandoned" 1 'still runs on host there' "${abandon[@]}"
+is "F28: the source does not run" "$(guest_state $machine)" "shut off"
+{ stop_process "$(pgrep -x qemu-system-x86)" KILL; } 2>/dev/null
+said_by "F28: what is lost is" 0 'WARNING.*never be started.*left on host there: machine m1' "${abandon[@]}"
+is "F28: it runs where it came from" "$(guest_state $machine) $(state_of $machine)" "running replicating"
+report=$(landfall report $machine --operation "$(operation .id migrate)" --json)
+left=$(jq -r '.left_behind.left[0].command' <<<"$report")
+like "F28: the report tells what is left, and what takes it away" "$left" '^virsh destroy .*; virsh undefine'
+landfall report $machine --operation "$(operation .id migrate)" --html "$KIT_TMP/report.html" >/dev/null
+like "F28: so does the page" "$(<"$KIT_TMP/report.html")" 'Left behind.*never be started again.*virsh destroy'
+is "F28: and that it was wanted" "$(operation '.options.abandon_target' rollback)" true
+is "F28: no alert yet" "$(alerted)" ""
+nsenter --target "$there_folders" --mount --uts env --default-signal=INT,QUIT \
+    libvirtd -p "$KIT_TMP/libvirt-there/libvirtd.pid" >/dev/null 2>&1 &
+echo $! >"$KIT_TMP/libvirt-there/pid"
+ok "F28: it turns up again: an alert" wait_for $patience eval '[ -n "$(alerted)" ]'
+like "F28: with what takes it away" "$(alerted)" 'on host there: virsh destroy'
+there bash -c "$left" >/dev/null 2>&1
+ok "F28: it is gone: no alert" wait_for $patience eval '[ -z "$(alerted)" ]'
+at_home "F28: and back"
+ok "F28: replication goes on" landfall sync $machine --follow
 done_testing

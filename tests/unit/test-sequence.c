@@ -208,6 +208,15 @@ static void test_rollback(struct rig *rig, gconstpointer data)
     assert_walk(rig, NULL, "stop undefine unfence start-source release");
 }
 
+/* Nothing is done at the target, and its machine is cut off what is served to it first. */
+static void test_abandon(struct rig *rig, gconstpointer data)
+{
+    (void)data;
+    rig->subject = journal_of(MOVE " serve");
+    json_object_set_boolean_member(rig->failover.options, "abandon_target", TRUE);
+    assert_walk(rig, NULL, "abandon unserve unfence start-source remove-clone unpin release");
+}
+
 static void test_complete(struct rig *rig, gconstpointer data)
 {
     (void)data;
@@ -258,6 +267,7 @@ int main(int argc, char **argv)
     ADD("F1: a step that had begun comes again", STATE_FAILOVER_MIGRATE, test_again);
     ADD("looked at before its time", STATE_FAILOVER_MIGRATE, test_waited);
     ADD("a rollback", STATE_FAILOVER_ROLLBACK, test_rollback);
+    ADD("F28: a rollback without the target", STATE_FAILOVER_ROLLBACK, test_abandon);
     ADD("a completion", STATE_FAILOVER_COMPLETE, test_complete);
     ADD("F19: a completion of a move home", STATE_FAILOVER_COMPLETE, test_home_for_good);
     ADD("F19: a move home that is turned round", STATE_FAILOVER_REVERSE, test_home_for_good);
