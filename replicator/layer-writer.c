@@ -105,17 +105,30 @@ static gboolean write_cluster(struct layer_writer *writer, const void *data, gui
     return TRUE;
 }
 
-/* As write_cluster, but leaves holes for pieces of zeros: the table of a few scattered blocks is
- * one entry and 64 KiB of nothing, and there is one for each 512 MiB of disk. The file is new, so a
- * hole reads as zeros. */
-static gboolean write_sparse_cluster(struct layer_writer *writer, const guint8 *data,
-                                     guint64 *ret_offset, GError **error)
+/* An L2 table that is being filled. The one of a few scattered blocks is one entry and 64 KiB of
+ * nothing, and there is one for each 512 MiB of disk: what is not used is neither looked at nor
+ * written. */
+struct l2_table {
+    guint64 *entries;
+    gboolean used[LAYER_CLUSTER_BYTES / PIECE_BYTES]; /* the pieces with an entry */
+};
+
+/* Leaves holes for pieces that are not used: the file is new, so they read as zeros. The table is
+ * empty after it. */
+static gboolean write_l2_table(struct layer_writer *writer, struct l2_table *table,
+                               guint64 *ret_offset, GError **error)
 {
     guint64 offset = take_clusters(writer, 1);
-    for (gsize at = 0; at < LAYER_CLUSTER_BYTES; at += PIECE_BYTES)
-        if (!bytes_are_zero(data + at, PIECE_BYTES) &&
-            !store_file_write(writer->fd, writer->path, data + at, PIECE_BYTES, offset + at, error))
+    for (gsize i = 0; i < G_N_ELEMENTS(table->used); i++) {
+        guint8 *piece = (guint8 *)table->entries + i * PIECE_BYTES;
+        if (!table->used[i])
+            continue;
+        if (!store_file_write(writer->fd, writer->path, piece, PIECE_BYTES,
+                              offset + i * PIECE_BYTES, error))
             return FALSE;
+        memset(piece, 0, PIECE_BYTES);
+        table->used[i] = FALSE;
+    }
     *ret_offset = offset;
     return TRUE;
 }
@@ -129,19 +142,21 @@ static guint64 l2_entry(const struct block_change *change)
 static gboolean write_l2_tables(struct layer_writer *writer, const GArray *changes, guint64 *l1,
                                 GError **error)
 {
-    g_autofree guint64 *l2 = g_new(guint64, LAYER_TABLE_ENTRIES);
+    g_autofree guint64 *entries = g_new0(guint64, LAYER_TABLE_ENTRIES);
+    struct l2_table l2 = {.entries = entries};
     for (guint i = 0; i < changes->len;) {
         guint64 table = g_array_index(changes, struct block_change, i).block / LAYER_TABLE_ENTRIES;
         guint64 offset;
-        memset(l2, 0, LAYER_CLUSTER_BYTES);
         for (; i < changes->len; i++) {
             const struct block_change *change = &g_array_index(changes, struct block_change, i);
             if (change->block / LAYER_TABLE_ENTRIES != table)
                 break;
-            g_assert(l2[change->block % LAYER_TABLE_ENTRIES] == 0);
-            l2[change->block % LAYER_TABLE_ENTRIES] = l2_entry(change);
+            guint64 index = change->block % LAYER_TABLE_ENTRIES;
+            g_assert(entries[index] == 0);
+            entries[index] = l2_entry(change);
+            l2.used[index * sizeof *entries / PIECE_BYTES] = TRUE;
         }
-        if (!write_sparse_cluster(writer, (const guint8 *)l2, &offset, error))
+        if (!write_l2_table(writer, &l2, &offset, error))
             return FALSE;
         l1[table] = GUINT64_TO_BE(offset | LAYER_COPIED);
     }

@@ -297,17 +297,19 @@ gboolean map_journal_root_after(const struct map_journal *journal, const struct 
                                 struct block_hash *ret_root, GError **error)
 {
     guint64 old_count, page_count = block_map_page_count(journal->disk_bytes);
-    g_autofree struct block_hash *old_hashes = block_map_load_page_hashes(map, &old_count, error);
-    if (!old_hashes)
+    g_autofree struct block_hash *hashes = block_map_load_page_hashes(map, &old_count, error);
+    if (!hashes)
         return FALSE;
-    g_autofree struct block_hash *hashes = g_new0(struct block_hash, page_count);
-    memcpy(hashes, old_hashes, MIN(old_count, page_count) * sizeof *hashes);
+    if (page_count > old_count) {
+        hashes = g_renew(struct block_hash, hashes, page_count);
+        memset(hashes + old_count, 0, (page_count - old_count) * sizeof *hashes);
+    }
     g_autoptr(GArray) pages = touched_pages(journal, page_count);
     guint index = 0;
     for (guint i = 0; i < pages->len; i++) {
         struct block_hash entries[MAP_PAGE_BLOCKS] = {0};
         guint64 page = g_array_index(pages, guint64, i);
-        if (page < old_count && !page_before(map, page, &old_hashes[page], entries, error))
+        if (page < old_count && !page_before(map, page, &hashes[page], entries, error))
             return FALSE;
         page_after(journal, page, &index, entries);
         hashes[page] = block_map_page_hash(entries);
