@@ -6,6 +6,7 @@
 #include "replicator/lane.h"
 #include "base/error.h"
 #include "replicator/lane-compare.h"
+#include "replicator/turn.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -15,6 +16,7 @@
 #define POLL_MS 100 /* how long a cancel may go unseen */
 #define DRAIN_MS 500
 #define WRITE_BATCH 4u
+#define TURN_REQUESTS 256u /* with fewer a lane takes no turns: it is soon done */
 #define LARGE_PAGE_BYTES (2u << 20)
 
 struct lane {
@@ -27,6 +29,7 @@ struct lane {
     GQueue free_slots;
     struct extent request; /* taken from the list, not yet wholly handed out */
     gboolean work_left;
+    struct turn *turn; /* NULL: it reads when it likes */
 };
 
 void lane_job_init(struct lane_job *job)
@@ -185,11 +188,21 @@ static void start_read(struct lane *lane, const struct extent *range)
     nbd_reader_start(lane->reader, &slot->read);
 }
 
+/* Whether something is still expected: all reads while the lane works, only those that may be
+ * answered when it is over. */
+static gboolean is_busy(const struct lane *lane, gboolean over)
+{
+    guint reads = over ? nbd_reader_in_flight(lane->reader) : nbd_reader_open_reads(lane->reader);
+    return reads + lane->compare.writes_in_flight > 0;
+}
+
 /* Hands out reads; the milliseconds after which the rate limit may let the next one through, or
  * POLL_MS. */
 static int lane_fill(struct lane *lane)
 {
     struct extent range;
+    if (lane->work_left && !turn_may_read(lane->turn, !is_busy(lane, FALSE)))
+        return POLL_MS;
     while (lane->work_left && !g_queue_is_empty(&lane->free_slots) &&
            nbd_reader_is_ready(lane->reader)) {
         if (!next_read(lane, &range)) {
@@ -225,14 +238,6 @@ static gboolean lane_wait(struct lane *lane, int timeout_ms, GError **error)
     if (!nbd_reader_step(lane->reader, fds[0].revents, &trouble))
         job_take_error(lane->job, trouble); /* names the disk; the loop sees that the job stopped */
     return !fds[1].revents || ops->reap(lane->compare.replica, error);
-}
-
-/* Whether something is still expected: all reads while the lane works, only those that may be
- * answered when it is over. */
-static gboolean is_busy(const struct lane *lane, gboolean over)
-{
-    guint reads = over ? nbd_reader_in_flight(lane->reader) : nbd_reader_open_reads(lane->reader);
-    return reads + lane->compare.writes_in_flight > 0;
 }
 
 /* Writes are handed to the kernel several at a time: they cost it one pass through the block layer.
@@ -302,6 +307,8 @@ static gboolean lane_open(struct lane *lane, struct nbd_handle *connection, GErr
         g_queue_push_tail(&lane->free_slots, &lane->slots[i]);
     }
     lane->work_left = TRUE;
+    if (extent_list_request_count(job->extents) >= TURN_REQUESTS)
+        lane->turn = turn_new();
     if (job->expected)
         return (lane->check = lane_check_open(job->expected, error)) != NULL;
     /* A run is followed by a block that does not change, but for the last. */
@@ -329,6 +336,7 @@ static void lane_close(struct lane *lane)
             g_debug("waiting for writes while ending failed");
     }
     ops->lane_close(replica);
+    turn_free(lane->turn);
     g_queue_clear(&lane->free_slots);
     g_aligned_free(lane->pool);
     g_free(lane->slots);
