@@ -60,7 +60,9 @@ target_step 1 watch "$probes"
 step_ok "F25: it is watched"
 is "F25: it works" "$(fact verdict)" passed
 diag "first sign to last: $(fact boot_ms) ms; $(jq -c '[.checks[] | {(.check): .ms}] | add' <<<"$result")"
-like "F25: what it said from the first line on is evidence" "$(jq -c .console <<<"$result")" '\[("card [^"]+",)*"ready",("card [^"]+",)*"writer goes on after [0-9]+"'
+# The guest's cards are named by a process of their own, and a kernel may complain.
+said=$(jq -r '.console[] | select(test("^(card |\\[)") | not)' <<<"$result")
+like "F25: what it said from the first line on is evidence" "$(head -n 2 <<<"$said" | paste -s -d ' ')" '^ready writer goes on after [0-9]+$'
 is "F25: a picture of its screen is, too" "$(head -c 4 "$target_screen" | tail -c 3)" PNG
 last=$(jq -r '.console[] | select(startswith("writer goes on"))' <<<"$result" | grep -o '[0-9]*$')
 ok "F21: it has every record from before the recovery point ($last of $acked)" [ "$last" -ge "$acked" ]
