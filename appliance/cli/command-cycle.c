@@ -271,32 +271,47 @@ static void cycle_options_clear(struct cycle_options *options)
     g_free(options->verify_text);
 }
 
-/* Whoever started this command with --control changes how fast it may read: {"bandwidth": BYTES} a
- * line. The thread, its stream and the rate end with the process. */
-static gpointer control_main(gpointer rate)
+/* What whoever started this command with --control says of how fast it may read: {"bandwidth":
+ * BYTES} a line, the first before anything is read. Thread, stream and rate end with the process.
+ */
+struct control {
+    GDataInputStream *input;
+    struct replicate_rate *rate;
+    guint64 bandwidth; /* bytes a second, 0: no limit; as it was said last */
+};
+
+/* FALSE: nothing more will be said. */
+static gboolean control_read(struct control *control)
 {
-    g_autoptr(GInputStream) raw = g_unix_input_stream_new(STDIN_FILENO, FALSE);
-    g_autoptr(GDataInputStream) input = g_data_input_stream_new(raw);
     gsize length;
-    char *line;
-    while ((line = g_data_input_stream_read_line(input, &length, NULL, NULL))) {
-        guint64 bandwidth;
-        g_autoptr(JsonObject) object =
-            json_parse_object(line, length, "control line", LANDFALL_ERROR_CONFIG, NULL);
-        if (object &&
-            json_member_uint(object, "bandwidth", LANDFALL_ERROR_CONFIG, &bandwidth, NULL))
-            replicate_rate_set(rate, bandwidth);
-        g_free(line);
+    g_autofree char *line = g_data_input_stream_read_line(control->input, &length, NULL, NULL);
+    g_autoptr(JsonObject) object =
+        line ? json_parse_object(line, length, "control line", LANDFALL_ERROR_CONFIG, NULL) : NULL;
+    guint64 bandwidth;
+    if (object && json_member_uint(object, "bandwidth", LANDFALL_ERROR_CONFIG, &bandwidth, NULL)) {
+        control->bandwidth = bandwidth;
+        replicate_rate_set(control->rate, bandwidth);
     }
+    return line != NULL;
+}
+
+static gpointer control_main(gpointer control)
+{
+    while (control_read(control))
+        continue;
     return NULL;
 }
 
-static struct replicate_rate *control_start(void)
+static struct replicate_rate *control_start(guint64 *ret_bandwidth)
 {
-    static struct replicate_rate *rate; /* of the process, so that leak checkers see it */
-    rate = replicate_rate_new();
-    g_thread_unref(g_thread_new("control", control_main, rate));
-    return rate;
+    static struct control control; /* of the process, so that leak checkers see it */
+    g_autoptr(GInputStream) raw = g_unix_input_stream_new(STDIN_FILENO, FALSE);
+    control.input = g_data_input_stream_new(raw);
+    control.rate = replicate_rate_new();
+    control_read(&control);
+    *ret_bandwidth = control.bandwidth;
+    g_thread_unref(g_thread_new("control", control_main, &control));
+    return control.rate;
 }
 
 static gboolean run(const struct cycle_options *options, GError **error)
@@ -323,12 +338,13 @@ static gboolean run(const struct cycle_options *options, GError **error)
         .verify = options->verify,
         .want_filesystem = g_strcmp0(options->consistency, "filesystem") == 0,
         .bandwidth = (guint64)options->bandwidth_mib * MIB,
-        .rate = options->control ? control_start() : NULL,
         .retain = (guint)options->retain,
         .lease = options->lease,
         .audit_blocks = (guint)options->audit_blocks,
     };
     struct machine_cycle_observer observer = {&output, show_event, command_forward_signals};
+    if (options->control)
+        cycle.rate = control_start(&cycle.bandwidth);
     g_autoptr(JsonObject) result = machine_cycle_run(&cycle, &observer, command_cancelled(), error);
     progress_free(output.progress);
     if (result)

@@ -44,7 +44,8 @@ struct task {
     guint start_idle;
     gboolean cancelled;
     const char *cancelled_why;
-    guint64 bandwidth;  /* as told to the child */
+    guint64 bandwidth; /* as told to the child, which waits for it */
+    gboolean bandwidth_told;
     GHashTable *disks;  /* name → struct disk_progress */
     GPtrArray *events;  /* struct task_event: not in the state yet */
     gboolean dirty;     /* there is something to save */

@@ -423,9 +423,11 @@ void task_cancel(struct task *task, const char *why)
 
 void task_set_bandwidth(struct task *task, guint64 bandwidth)
 {
-    if (!task->child || task->bandwidth == bandwidth || !is_kind(task, STATE_JOB_CYCLE))
+    gboolean known = task->bandwidth_told && task->bandwidth == bandwidth;
+    if (!task->child || known || !is_kind(task, STATE_JOB_CYCLE))
         return;
     g_autofree char *line = g_strdup_printf("{\"bandwidth\":%" G_GUINT64_FORMAT "}", bandwidth);
     task->bandwidth = bandwidth;
+    task->bandwidth_told = TRUE;
     job_child_tell(task->child, line);
 }

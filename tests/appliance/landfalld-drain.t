@@ -77,4 +77,17 @@ ok "J9: one that ends in time is waited for, and not a moment longer" wait_for 2
 is "and is done" "$(state "SELECT state FROM job WHERE machine = $slow ORDER BY id DESC LIMIT 1")" 'done'
 is "its checkpoint is the host's" "$(left_of slow)" 'checkpoints: 1, Job type: None'
 ok "its recovery point is proven" landfall store verify "$daemon_store" slow --all
+
+# --- how fast -----------------------------------------------------------------------------------
+
+# What the daemon says of that may come late: nothing is read before. 8 MiB at 4 MiB a second, after a second.
+told() {
+    sleep 1
+    echo '{"bandwidth": 4194304}'
+}
+begin=$EPOCHREALTIME
+ok "J5: a cycle that is told late how fast it may read" landfall cycle --host qemu:///system --machine slow \
+    --store "$daemon_store" --full-scan --control < <(told)
+took_ms=$(((${EPOCHREALTIME/./} - ${begin/./}) / 1000))
+ok "reads no faster from its first byte on ($took_ms ms)" test $took_ms -ge 2500
 done_testing
