@@ -143,6 +143,7 @@ never_two "F2: up to now it never ran twice"
 # Its folders outlive it, as those of a host that is off do.
 start_background nsenter --target "$(<"$KIT_TMP/libvirt-there/pid")" --mount --uts sleep infinity
 there_folders=$KIT_PID
+wait_for 30 grep -q sleep "/proc/$there_folders/comm" || die "nobody holds the folders of host there"
 { stop_process "$(<"$KIT_TMP/libvirt-there/pid")" KILL; } 2>/dev/null
 ok "its libvirt is gone" wait_for $patience host_is lost
 said_by "F6: the way back gets stuck" 1 'there is lost for good: landfall rollback [^ ]* --abandon-target' \
