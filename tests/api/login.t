@@ -46,7 +46,7 @@ answers "an answer that is not JSON" 200 session GET /metrics
 answers "who one is on the socket" 200 root GET /api/v1/session
 is "is root" "$(jq -r '.who + " " + .role + " " + .kind' <<<"$answer")" "socket:root operator socket"
 
-sql "UPDATE session SET seen_us = seen_us - 1799 * 1000000"
+sql "UPDATE session SET seen_us = seen_us - 1700 * 1000000"
 answers "H7: a session that was used a while ago" 200 session GET /api/v1/session
 answers "is in use again" 200 session GET /api/v1/session
 sql "UPDATE session SET seen_us = seen_us - 1801 * 1000000"
