@@ -7,23 +7,25 @@ set -u
 
 files=$(tree_files)
 
-# Is the file's name in another file of the tree? Makefile, script or, for a header, an #include.
-named_elsewhere() {
-    local word=$1 self=$2
-    printf '%s\n' "$files" | grep -Fxv "$self" | tr '\n' '\0' | xargs -0 grep -IlqF -- "$word"
-}
-# As above, where only what runs counts: a README that mentions a script does not use it.
+# The headers that another file includes.
+declare -A included=()
+while IFS=: read -r file include; do
+    include=${include#*\"} include=${include%\"}
+    [ "$file" = "$include" ] || included[$include]=yes
+done < <(printf '%s\n' "$files" | tr '\n' '\0' | xargs -0 grep -IHoE '#include "[^"]+"')
+
+# Is the word in another file that runs? A README that mentions a script does not use it.
+mapfile -t running < <(printf '%s\n' "$files" | grep -vE '\.(md|scd|c|h)$')
 run_elsewhere() {
     local word=$1 self=$2
-    printf '%s\n' "$files" | grep -Fxv "$self" | grep -vE '\.(md|scd|c|h)$' | tr '\n' '\0' |
-        xargs -0 grep -IlqF -- "$word"
+    grep -IlF -- "$word" "${running[@]}" | grep -qFxv "$self"
 }
 
 while IFS= read -r file; do
     name=${file##*/}
     case $file in
     *.h)
-        named_elsewhere "#include \"$file\"" "$file" ||
+        [ -n "${included[$file]:-}" ] ||
             finding "$file:1: nobody includes this header: remove it"
         ;;
     base/*.c | replicator/*.c | snapshot/*.c | appliance/*.c)

@@ -12,14 +12,27 @@ for room in $(grep / <<<"$sources" | cut -d/ -f1 | sort -u); do
     [ -f "$room/README.md" ] || finding "$room:1: has no README.md: purpose, data flow, invariants"
 done
 
-while IFS= read -r file; do
-    [ -n "$file" ] || continue
-    head -n 3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2\.0' ||
-        finding "$file:1: no licence: add SPDX-License-Identifier: Apache-2.0"
-    case $file in *.h) grep -q '^#pragma once$' "$file" || finding "$file:2: no #pragma once" ;; esac
-    lines=$(wc -l <"$file")
-    [ "$lines" -le 600 ] || finding "$file:$lines: more than 600 lines: does it have two subjects?"
-done <<<"$sources"
+# One process for all files.
+judge_sources() {
+    tr '\n' '\0' <<<"$sources" | xargs -0r awk '
+        FNR <= 3 && /SPDX-License-Identifier: Apache-2\.0/ { licensed[FILENAME] = 1 }
+        /^#pragma once$/ { once[FILENAME] = 1 }
+        { lines[FILENAME] = FNR }
+        END {
+            for (i = 1; i < ARGC; i++) {
+                file = ARGV[i]
+                if (!licensed[file])
+                    print file ":1: no licence: add SPDX-License-Identifier: Apache-2.0"
+                if (file ~ /\.h$/ && !once[file])
+                    print file ":2: no #pragma once"
+                if (lines[file] > 600)
+                    print file ":" lines[file] ": more than 600 lines: does it have two subjects?"
+            }
+        }'
+}
+while IFS= read -r hit; do
+    finding "$hit"
+done < <([ -z "$sources" ] || judge_sources)
 
 # The brackets keep these patterns from finding themselves.
 while IFS= read -r hit; do

@@ -20,10 +20,14 @@ c_files() {
 
 # Bash scripts, whatever their name.
 shell_files() {
+    local file first
     tree_files | while IFS= read -r file; do
         case $file in
         *.sh) printf '%s\n' "$file" ;;
-        *) head -c 64 "$file" | head -n 1 | tr -d '\0' | grep -qE '^#!.*\b(ba)?sh\b' && printf '%s\n' "$file" ;;
+        *)
+            IFS= read -r -n 64 first <"$file" # no newline that soon is no failure
+            [[ ! $first =~ ^#!.*[^[:alnum:]_](ba)?sh($|[^[:alnum:]_]) ]] || printf '%s\n' "$file"
+            ;;
         esac
     done
 }
