@@ -21,6 +21,12 @@ done
 mkdir -m 711 /var/lib/libvirt/images
 mkdir -p "$folder"
 
+# What libvirt once found out about QEMU (kit_keep_capabilities); whether it still holds, it looks by itself.
+if [ -d "${KIT_CAPABILITIES:?}" ]; then
+    mkdir /var/cache/libvirt/qemu
+    cp -r "$KIT_CAPABILITIES" /var/cache/libvirt/qemu/capabilities
+fi
+
 cat >/etc/libvirt/libvirtd.conf <<END
 auth_unix_ro = "none"
 auth_unix_rw = "none"

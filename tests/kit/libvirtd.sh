@@ -70,11 +70,23 @@ kit_show_libvirt_logs() {
     done
 }
 
+# To ask QEMU what it can do takes a libvirtd half a second of the processor: the answer is kept for the tests to
+# come. It has its name from the program.
+kit_keep_capabilities() {
+    local name file kept=$KIT_CAPABILITIES
+    name=$(printf /usr/bin/qemu-system-x86_64 | sha256sum | cut -d ' ' -f 1).xml
+    file=/var/cache/libvirt/qemu/capabilities/$name
+    [ -s "$file" ] && ! cmp -s "$file" "$kept/$name" || return 0
+    mkdir -p "$kept"
+    cp "$file" "$kept/${KIT_TMP##*/}"
+    mv "$kept/${KIT_TMP##*/}" "$kept/$name"
+}
+
 # Machines first. All processes here are the test's own: it is a process namespace of its own.
 kit_libvirtd_end() {
     local folder=$1 libvirtd pid status=0
     libvirtd=$(<"$folder/pid")
-    ! kit_is_failing || kit_show_libvirt_logs "$folder" "$libvirtd"
+    if kit_is_failing; then kit_show_libvirt_logs "$folder" "$libvirtd"; else kit_keep_capabilities; fi
     for pid in $(pgrep qemu-system); do
         stop_process "$pid" || status=1
     done
@@ -118,6 +130,7 @@ if [ "${KIT_NET:-}" != host ]; then
     mount -t sysfs sysfs /sys
 fi
 mkdir "$KIT_TMP/libvirt"
+export KIT_CAPABILITIES=$KIT_BUILD/tests/kit/qemu-capabilities
 "$KIT_TOP/tests/kit/libvirtd-prepare.sh" "$KIT_TMP/libvirt"
 echo 0 >"$KIT_TMP/libvirt/pid"
 cleanup_fn kit_libvirtd_end "$KIT_TMP/libvirt"
