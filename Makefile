@@ -34,7 +34,7 @@ DEBIAN_test := perl jq strace rsync util-linux procps iproute2 openssh-client dr
                netcat-openbsd gnutls-bin e2fsprogs xfsprogs sqlite3 systemd libnbd-bin nbdkit \
                qemu-utils qemu-system-x86 ovmf libvirt-clients libvirt-daemon libvirt-daemon-system \
                libvirt-daemon-driver-qemu busybox-static cpio kmod linux-image-cloud-amd64 \
-               qemu-guest-agent grub-common grub-pc-bin fdisk \
+               qemu-guest-agent lz4 grub-common grub-pc-bin fdisk \
                libxml2-utils ovmf swtpm swtpm-tools diffutils \
                 curl openssl python3 python3-jsonschema python3-prometheus-client
 DEBIAN_lint := clang-format clang-tidy cppcheck shellcheck valgrind clang libclang-rt-14-dev

@@ -21,7 +21,7 @@ watch_lag() {
     while :; do
         lag=$(lag_s)
         [ "$lag" -le "$max" ] || { max=$lag && echo "$max" >"$KIT_TMP/lag.max"; }
-        sleep 0.5
+        sleep 1
     done
 }
 

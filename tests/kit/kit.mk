@@ -11,7 +11,7 @@ KIT_CFLAGS := -std=gnu11 -O2 -g $(WARNINGS) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
 .PHONY: kit
 test check-long check-sanitized: kit
 ifneq ($(KIT_KERNEL),)
-kit: $(KIT_OUT)/record-check $(KIT_OUT)/initramfs $(KIT_OUT)/vmlinuz $(KIT_OUT)/boot-disk
+kit: $(KIT_OUT)/record-check $(KIT_OUT)/initramfs $(KIT_OUT)/kernel $(KIT_OUT)/boot-disk
 else
 kit:
 	@echo 'no kernel for guests (linux-image-cloud-amd64), tests with guests will skip: make deps'
@@ -33,7 +33,6 @@ $(KIT_OUT)/initramfs: tests/guest/build-initramfs.sh $(wildcard tests/guest/root
 $(KIT_OUT)/boot-disk: tests/guest/build-boot-disk.sh $(KIT_OUT)/initramfs
 	$(call say,DISK,$@)tests/guest/build-boot-disk.sh $(KIT_KERNEL) $(KIT_OUT)/initramfs $@
 
-# A copy, as libvirt gives the kernel it boots to QEMU's user.
-$(KIT_OUT)/vmlinuz: $(KIT_KERNEL)
+$(KIT_OUT)/kernel: tests/guest/unpack-kernel.sh $(KIT_KERNEL)
 	$(Q)mkdir -p $(@D)
-	$(call say,COPY,$@)cp $< $@
+	$(call say,KERNEL,$@)tests/guest/unpack-kernel.sh $(KIT_KERNEL) $@

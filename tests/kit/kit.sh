@@ -236,7 +236,13 @@ wait_for() {
             return 1
         fi
         looks=$((looks + 1))
-        if [ $looks -lt 10 ]; then sleep 0.05; else sleep 0.2; fi
+        if [ $looks -lt 10 ]; then
+            sleep 0.05
+        elif [ $looks -lt 25 ]; then
+            sleep 0.2
+        else
+            sleep 0.5
+        fi
     done
 }
 
