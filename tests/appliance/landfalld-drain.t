@@ -36,7 +36,7 @@ status=0
 wait "$daemon_pid" || status=$?
 is "with its usual exit code" "$status" 0
 took_ms=$(((${EPOCHREALTIME/./} - ${begin/./}) / 1000))
-ok "after the while and no longer ($took_ms ms)" test $took_ms -ge 1900 -a $took_ms -lt 6000
+ok "after the while and no longer ($took_ms ms)" test $took_ms -ge 1900 -a $took_ms -lt 15000
 is "J9: the cycle was cancelled" "$(state "SELECT state FROM job WHERE machine = $slow")" cancelled
 is "the guest was let go, and nothing of the cycle is on the host" "$(left_of slow)" \
     'checkpoints: 0, Job type: None'
@@ -61,7 +61,7 @@ begin=$EPOCHREALTIME
 kill -s TERM "$daemon_pid"
 ok "a second signal does not wait" wait_for 20 ended
 took_ms=$(((${EPOCHREALTIME/./} - ${begin/./}) / 1000))
-ok "at all ($took_ms ms)" test $took_ms -lt 1500
+ok "at all ($took_ms ms)" test $took_ms -lt 4000
 no_process() {
     [ -z "$(pgrep landfall)" ]
 }

@@ -25,14 +25,14 @@ is "frozen while the snapshot is taken" \
 ok "thawed after it" agent_says fsfreeze-status thawed
 ok "the marker is gone" no_marker
 
-# libvirt's begin hangs for three seconds, the guest may stand still for one.
-SNAPSHOT_FAULT=virDomainBackupBegin:delay:3000 "$room_tool" hold --machine demo --disk vda \
-    --deadline-ms 1000 </dev/null >"$KIT_TMP/hung" &
+# libvirt's begin hangs for six seconds, the guest may stand still for two.
+SNAPSHOT_FAULT=virDomainBackupBegin:delay:6000 "$room_tool" hold --machine demo --disk vda \
+    --deadline-ms 2000 </dev/null >"$KIT_TMP/hung" &
 hung=$!
-wait_for 5 agent_says fsfreeze-status frozen
+wait_for 20 agent_says fsfreeze-status frozen
 started=$(kit_now)
-wait_for 5 agent_says fsfreeze-status thawed
-[ $(($(kit_now) - started)) -lt 2000000 ]
+wait_for 20 agent_says fsfreeze-status thawed
+[ $(($(kit_now) - started)) -lt 4000000 ]
 ok "S5: thawed at the deadline while libvirt hangs" kill -0 $hung
 wait $hung
 answer=$(<"$KIT_TMP/hung")
@@ -43,11 +43,11 @@ ok "the marker is gone" no_marker
 # --- killed or stopped while the guest is frozen ------------------------------------------------
 
 thawed_by_guard() {
-    ok "$1: thawed without another cycle" wait_for 10 agent_says fsfreeze-status thawed
-    ok "$1: the marker is gone" wait_for 5 no_marker
+    ok "$1: thawed without another cycle" wait_for 20 agent_says fsfreeze-status thawed
+    ok "$1: the marker is gone" wait_for 20 no_marker
     room clean --machine demo
     unlike "$1: nothing is left for clean to thaw" "$(field .removed)" thawed
-    ok "$1: the guest writes on" guest_wait_more_acked demo 10 1
+    ok "$1: the guest writes on" guest_wait_more_acked demo 20 1
 }
 
 for step in virDomainFSFreeze:kill-before virDomainFSFreeze:kill-after \
@@ -63,10 +63,10 @@ done
 is "S5: a guard that is not needed ends with the freeze" "$(pgrep -fc "guard qemu" || true)" 0
 
 # It thaws at the deadline, with two seconds' grace, when all of us stands still.
-SNAPSHOT_FAULT=virDomainBackupBegin:delay:1000 "$room_tool" hold --machine demo --disk vda \
-    --guard --deadline-ms 1500 </dev/null >"$KIT_TMP/stopped" &
+SNAPSHOT_FAULT=virDomainBackupBegin:delay:3000 "$room_tool" hold --machine demo --disk vda \
+    --guard --deadline-ms 2500 </dev/null >"$KIT_TMP/stopped" &
 stopped=$!
-wait_for 5 agent_says fsfreeze-status frozen
+wait_for 20 agent_says fsfreeze-status frozen
 kill -s STOP $stopped
 thawed_by_guard "S5: stopped"
 kill -s CONT $stopped
