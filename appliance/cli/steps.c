@@ -36,13 +36,12 @@ void steps_free(struct steps *steps)
     g_free(steps);
 }
 
-/* "12:00:01", in the time zone of who reads. */
+/* "12:00:01Z", as all times are told; owned by the caller. */
 static char *clock_of(JsonObject *step)
 {
     const char *text = listing_string(step, "started_at");
     g_autoptr(GDateTime) utc = text ? g_date_time_new_from_iso8601(text, NULL) : NULL;
-    g_autoptr(GDateTime) local = utc ? g_date_time_to_local(utc) : NULL;
-    return local ? g_date_time_format(local, "%H:%M:%S") : g_strdup("");
+    return utc ? g_date_time_format(utc, "%H:%M:%SZ") : g_strdup("");
 }
 
 /* TRUE when the step has ended. */
@@ -56,7 +55,7 @@ static gboolean print_step(struct steps *steps, JsonObject *step)
     g_autofree char *message = listing_cell_text(step, "message");
     if (runs && !steps->terminal)
         return FALSE;
-    printf("%s  %8s  %-14s", steps->open ? "\r\033[K" : "", at, name ? name : "");
+    printf("%s  %9s  %-14s", steps->open ? "\r\033[K" : "", at, name ? name : "");
     steps->open = runs;
     if (!runs) {
         printf("  %8s", took ? took : "");
