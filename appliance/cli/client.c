@@ -12,9 +12,8 @@
 #define ANSWER_BYTES_MAX (64u * 1024u * 1024u)
 #define CONNECT_TIMEOUT_S 10L
 #define CALL_TIMEOUT_S 60L
-#define SILENCE_S                                                                                  \
-    60L /* landfalld says something in a stream at least every quarter of a minute                 \
-         */
+/* landfalld says something in a stream at least every quarter of a minute. */
+#define SILENCE_US (60 * G_USEC_PER_SEC)
 
 struct client {
     char *socket; /* NULL with a URL */
@@ -35,7 +34,9 @@ struct exchange {
     struct event_stream *events; /* of a stream */
     const struct client_observer *observer;
     gboolean opened;
-    gboolean ended; /* by the observer */
+    gboolean ended;  /* by the observer */
+    gint64 heard_us; /* the latest bytes */
+    gboolean silent; /* for too long */
     gboolean too_long;
 };
 
@@ -166,7 +167,9 @@ static void set_transport_error(struct exchange *exchange, CURLcode code, GError
 {
     const struct client *client = exchange->client;
     const char *message = *exchange->message ? exchange->message : curl_easy_strerror(code);
-    if (code == CURLE_GOT_NOTHING && exchange->opened)
+    if (exchange->silent)
+        message = "it has been silent for a minute";
+    else if (code == CURLE_GOT_NOTHING && exchange->opened)
         message = "the daemon has closed it";
     const char *where = client->socket ? client->socket : client->base;
     long errnum = 0;
@@ -180,7 +183,7 @@ static void set_transport_error(struct exchange *exchange, CURLcode code, GError
         landfall_error_set(error, LANDFALL_ERROR_SOURCE,
                            "is landfalld running there, with --listen on that address?",
                            "cannot reach %s: %s", where, message);
-    else if (code == CURLE_OPERATION_TIMEDOUT)
+    else if (code == CURLE_OPERATION_TIMEDOUT || exchange->silent)
         landfall_error_set(error, LANDFALL_ERROR_SOURCE, "look at the log of landfalld",
                            "landfalld at %s does not answer: %s", where, message);
     else if (exchange->too_long)
@@ -256,6 +259,7 @@ static gsize on_bytes(char *bytes, gsize size, gsize count, void *data)
     if (!exchange->opened)
         return keep(exchange, bytes, length) ? length : 0;
     exchange->too_long = !event_stream_feed(exchange->events, bytes, length);
+    exchange->heard_us = g_get_monotonic_time();
     return exchange->too_long || exchange->ended ? 0 : length;
 }
 
@@ -399,18 +403,19 @@ static int on_tick(void *data, curl_off_t total, curl_off_t now, curl_off_t up_t
     (void)total, (void)now, (void)up_total, (void)up;
     if (!exchange->ended)
         exchange->ended = !exchange->observer->go_on(exchange->observer->data);
-    return exchange->ended ? 1 : 0;
+    exchange->silent = g_get_monotonic_time() - exchange->heard_us > SILENCE_US;
+    return exchange->ended || exchange->silent ? 1 : 0;
 }
 
+/* libcurl's own limit is a speed, which the three bytes that tell of life do not reach. */
 static void set_stream(struct exchange *exchange)
 {
+    exchange->heard_us = g_get_monotonic_time();
     curl_easy_setopt(exchange->handle, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(exchange->handle, CURLOPT_HEADERDATA, exchange);
     curl_easy_setopt(exchange->handle, CURLOPT_XFERINFOFUNCTION, on_tick);
     curl_easy_setopt(exchange->handle, CURLOPT_XFERINFODATA, exchange);
     curl_easy_setopt(exchange->handle, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(exchange->handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(exchange->handle, CURLOPT_LOW_SPEED_TIME, SILENCE_S);
 }
 
 gboolean client_follow(struct client *client, const char *path,
