@@ -59,12 +59,23 @@ void text_table_row(struct text_table *table, const char *const *cells)
     g_ptr_array_add(table->rows, g_strdupv((char **)cells));
 }
 
+/* In cells of a terminal: some letters take two, and accents none. */
+static glong text_width(const char *text)
+{
+    glong width = 0;
+    for (; *text; text = g_utf8_next_char(text)) {
+        gunichar letter = g_utf8_get_char(text);
+        width += g_unichar_iszerowidth(letter) ? 0 : g_unichar_iswide(letter) ? 2 : 1;
+    }
+    return width;
+}
+
 static glong column_width(const struct text_table *table, guint column)
 {
     glong width = 0;
     for (guint i = 0; i < table->rows->len; i++) {
         char **row = table->rows->pdata[i];
-        width = MAX(width, g_utf8_strlen(row[column], -1));
+        width = MAX(width, text_width(row[column]));
     }
     return width;
 }
@@ -72,7 +83,7 @@ static glong column_width(const struct text_table *table, guint column)
 static void print_cell(const struct text_table *table, char **row, guint column, glong width)
 {
     gboolean last = column + 1 == table->column_count;
-    int padding = (int)(width - g_utf8_strlen(row[column], -1));
+    int padding = (int)(width - text_width(row[column]));
     if (table->right[column])
         printf("%*s%s", padding, "", row[column]);
     else

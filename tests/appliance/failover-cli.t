@@ -57,6 +57,11 @@ is "is brought over" "$(target .reach,.store_path)" "nbd "
 status "F51: a mapping that is none" 2 "--network: 'br0' does not say what becomes" landfall target set t --network br0
 status "a path that is none" 2 'mnt' landfall target set t --store-path mnt
 is "nothing of that is set" "$(target .reach,.pool)" "nbd fast"
+landfall target set t --network br0=lan --test-network quiet >"$KIT_TMP/log"
+landfall target set u --network 日本=lan --test-network quiet >"$KIT_TMP/log"
+like "letters as wide as two, and the next column below its title" "$(landfall target list)" \
+    $'networks  test network\nt .* br0=lan   quiet\nu .* 日本=lan  quiet'
+landfall target set t --network none >"$KIT_TMP/log"
 status "the targets" 0 'host +reaches the store.*t +nbd' landfall target list
 status "one of them" 0 'memory +1536 MiB' landfall target show t
 
