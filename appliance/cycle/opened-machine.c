@@ -41,7 +41,7 @@ struct manifest *opened_machine_point(const struct opened_machine *opened, guint
         g_strdup_printf("there are recovery points %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT,
                         first->number, last->number);
     landfall_error_set(error, LANDFALL_ERROR_CONFIG, hint,
-                       "machine %s has no recovery point %" G_GUINT64_FORMAT, opened->machine->key,
+                       "machine %s has no recovery point %" G_GUINT64_FORMAT, last->machine_name,
                        number);
     return NULL;
 }

@@ -223,7 +223,7 @@ FAILOVER_VERB(failover_plan)
 
 static gboolean set_no_move(struct failovers *failovers, gint64 machine, GError **error)
 {
-    g_autofree char *name = verbs_name(failovers, machine);
+    g_autofree char *name = state_machine_called(failovers->state, machine);
     landfall_error_set(error, LANDFALL_ERROR_MISSING, "landfall migrate begins one",
                        "machine %s has no move that stands", name);
     return FALSE;

@@ -25,6 +25,3 @@ char *verbs_find_target(struct failovers *failovers, JsonObject *options, GError
 /* The replication of a machine of which there is something to start. */
 struct state_replication *verbs_find_replica(struct failovers *failovers, gint64 machine,
                                              GError **error);
-
-/* What people call the machine; owned by the caller. */
-char *verbs_name(struct failovers *failovers, gint64 machine);

@@ -14,14 +14,6 @@
 /* --- what is there -------------------------------------------------------------------------------
  */
 
-char *verbs_name(struct failovers *failovers, gint64 machine)
-{
-    struct state_machine *known = state_machine_get(failovers->state, machine, NULL);
-    char *name = known ? g_strdup(known->name) : g_strdup_printf("%" G_GINT64_FORMAT, machine);
-    state_machine_free(known);
-    return name;
-}
-
 GPtrArray *verbs_list_open(struct failovers *failovers, gint64 machine, const char *kind,
                            GError **error)
 {
@@ -38,8 +30,11 @@ void verbs_set_conflict(struct failovers *failovers, const struct state_failover
     g_autofree char *time = g_date_time_format_iso8601(since);
     const struct state_failover_step *last =
         journal && journal->len > 0 ? journal->pdata[journal->len - 1] : NULL;
-    landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
-                       "wait for it, or end it: landfall job follow and landfall job cancel",
+    g_autofree char *hint =
+        g_strdup_printf("wait for it, or end it: landfall job follow %" G_GINT64_FORMAT
+                        ", landfall job cancel %" G_GINT64_FORMAT,
+                        holder->job, holder->job);
+    landfall_error_set(error, LANDFALL_ERROR_CONFLICT, hint,
                        "%s (job %" G_GINT64_FORMAT ") by %s since %s is %s%s%s", holder->kind,
                        holder->job, holder->who, time, state_failover_word(holder->state),
                        last ? ", in step " : "", last ? last->step : "");
@@ -114,7 +109,7 @@ struct state_replication *verbs_find_replica(struct failovers *failovers, gint64
     if (!replication ||
         (replication->ever_committed && strcmp(replication->state, "stopping") != 0))
         return replication;
-    g_autofree char *name = verbs_name(failovers, machine);
+    g_autofree char *name = state_machine_called(failovers->state, machine);
     landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
                        "landfall machine show tells how far the replication is",
                        "machine %s has no recovery point, or its replication ends", name);
@@ -172,7 +167,7 @@ static gboolean begin_cleanup(struct failovers *failovers, const char *who,
 
 static gboolean set_no_test(struct failovers *failovers, gint64 machine, GError **error)
 {
-    g_autofree char *name = verbs_name(failovers, machine);
+    g_autofree char *name = state_machine_called(failovers->state, machine);
     landfall_error_set(error, LANDFALL_ERROR_MISSING, "landfall test list shows those there are",
                        "machine %s has no such test", name);
     return FALSE;

@@ -2,6 +2,7 @@
 #include "appliance/jobs/bandwidth.h"
 #include "appliance/jobs/replication-json.h"
 #include "appliance/jobs/scheduler-private.h"
+#include "appliance/state/machines.h"
 #include "base/error.h"
 #include "base/json.h"
 
@@ -18,10 +19,12 @@ void scheduler_complain(const char *doing, const GError *error)
 struct unit *scheduler_find(struct scheduler *scheduler, gint64 machine, GError **error)
 {
     struct unit *unit = g_hash_table_lookup(scheduler->units, &machine);
-    if (!unit)
-        landfall_error_set(error, LANDFALL_ERROR_MISSING, "`landfall replicate` starts it",
-                           "machine %" G_GINT64_FORMAT " is not replicated", machine);
-    return unit;
+    if (unit)
+        return unit;
+    g_autofree char *called = state_machine_called(scheduler->state, machine);
+    landfall_error_set(error, LANDFALL_ERROR_MISSING, "`landfall replicate` starts it",
+                       "machine %s is not replicated", called);
+    return NULL;
 }
 
 void scheduler_publish_replication(struct scheduler *scheduler, const struct unit *unit)

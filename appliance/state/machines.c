@@ -79,6 +79,14 @@ struct state_machine *state_machine_get(struct state *state, gint64 id, GError *
     return machine;
 }
 
+char *state_machine_called(struct state *state, gint64 id)
+{
+    struct state_machine *machine = state_machine_get(state, id, NULL);
+    char *called = machine ? g_strdup(machine->name) : g_strdup_printf("%" G_GINT64_FORMAT, id);
+    state_machine_free(machine);
+    return called;
+}
+
 static gboolean find(struct state *state, const char *host, const char *uuid, gint64 *ret_id,
                      gboolean *ret_gone, GError **error)
 {

@@ -34,6 +34,10 @@ gboolean state_machine_count(struct state *state, const char *host, gint64 *ret_
 /* The caller owns it; error missing when there is none. */
 struct state_machine *state_machine_get(struct state *state, gint64 id, GError **error);
 
+/* What people call it, for messages: its name, or its number where there is none. The caller owns
+ * it. */
+char *state_machine_called(struct state *state, gint64 id);
+
 /* What the inventory found: host, uuid, name, power, facts and seen_us are taken, and gone_us ends.
  * facts NULL keeps what was known. machine->id is set, also of a new one; *ret_fresh tells whether
  * it is new or was gone. */

@@ -34,10 +34,11 @@ GPtrArray *state_rehearsal_list(struct state *state, GError **error)
     return statement_rows(query, read_rehearsal, (GDestroyNotify)state_rehearsal_free, error);
 }
 
-static gboolean missing(gint64 machine, GError **error)
+static gboolean missing(struct state *state, gint64 machine, GError **error)
 {
-    landfall_error_set(error, LANDFALL_ERROR_MISSING, NULL,
-                       "machine %" G_GINT64_FORMAT " has no rehearsal", machine);
+    g_autofree char *called = state_machine_called(state, machine);
+    landfall_error_set(error, LANDFALL_ERROR_MISSING, "landfall rehearsal set makes one",
+                       "machine %s has no rehearsal", called);
     return FALSE;
 }
 
@@ -50,7 +51,7 @@ struct state_rehearsal *state_rehearsal_get(struct state *state, gint64 machine,
     if (statement_one(query, read_rehearsal, (GDestroyNotify)state_rehearsal_free, &rehearsal,
                       error) &&
         !rehearsal)
-        missing(machine, error);
+        missing(state, machine, error);
     return rehearsal;
 }
 
@@ -90,7 +91,7 @@ gboolean state_rehearsal_progress(struct state *state, const struct state_rehear
     statement_bind_int_or_null(update, rehearsal->failover);
     statement_bind_int(update, rehearsal->machine);
     return statement_done(update, error) &&
-           (state_changed_rows(state) == 1 || missing(rehearsal->machine, error));
+           (state_changed_rows(state) == 1 || missing(state, rehearsal->machine, error));
 }
 
 static gboolean delete_rehearsal(struct state *state, gint64 machine, GError **error)
@@ -98,7 +99,7 @@ static gboolean delete_rehearsal(struct state *state, gint64 machine, GError **e
     struct statement *removal = statement_new(state, "DELETE FROM rehearsal WHERE machine = ?");
     statement_bind_int(removal, machine);
     return statement_done(removal, error) &&
-           (state_changed_rows(state) == 1 || missing(machine, error));
+           (state_changed_rows(state) == 1 || missing(state, machine, error));
 }
 
 gboolean state_rehearsal_remove(struct state *state, const char *who, gint64 machine,

@@ -62,10 +62,11 @@ GPtrArray *state_replication_list(struct state *state, GError **error)
     return statement_rows(query, read_replication, (GDestroyNotify)state_replication_free, error);
 }
 
-static gboolean missing(gint64 machine, GError **error)
+static gboolean missing(struct state *state, gint64 machine, GError **error)
 {
+    g_autofree char *called = state_machine_called(state, machine);
     landfall_error_set(error, LANDFALL_ERROR_MISSING, "landfall replicate starts it",
-                       "machine %" G_GINT64_FORMAT " is not replicated", machine);
+                       "machine %s is not replicated", called);
     return FALSE;
 }
 
@@ -78,7 +79,7 @@ struct state_replication *state_replication_get(struct state *state, gint64 mach
     if (statement_one(query, read_replication, (GDestroyNotify)state_replication_free, &replication,
                       error) &&
         !replication)
-        missing(machine, error);
+        missing(state, machine, error);
     return replication;
 }
 
@@ -123,8 +124,9 @@ static gboolean insert_replication(struct state *state, const struct state_repli
         return FALSE;
     if (state_changed_rows(state) == 1)
         return TRUE;
+    g_autofree char *called = state_machine_called(state, replication->machine);
     landfall_error_set(error, LANDFALL_ERROR_CONFLICT, "landfall settings changes how",
-                       "machine %" G_GINT64_FORMAT " is replicated already", replication->machine);
+                       "machine %s is replicated already", called);
     return FALSE;
 }
 
@@ -153,7 +155,7 @@ static gboolean update_settings(struct state *state, const struct state_replicat
     bind_settings(update, replication);
     statement_bind_int(update, replication->machine);
     return statement_done(update, error) &&
-           (state_changed_rows(state) == 1 || missing(replication->machine, error));
+           (state_changed_rows(state) == 1 || missing(state, replication->machine, error));
 }
 
 gboolean state_replication_change(struct state *state, const char *who, const char *action,
@@ -188,7 +190,7 @@ gboolean state_replication_progress(struct state *state,
     statement_bind_int(update, replication->ever_committed ? 1 : 0);
     statement_bind_int(update, replication->machine);
     return statement_done(update, error) &&
-           (state_changed_rows(state) == 1 || missing(replication->machine, error));
+           (state_changed_rows(state) == 1 || missing(state, replication->machine, error));
 }
 
 gboolean state_replication_turn(struct state *state, gint64 machine, gint64 to, GError **error)
@@ -213,7 +215,7 @@ static gboolean delete_replication(struct state *state, gint64 machine, GError *
     struct statement *removal = statement_new(state, "DELETE FROM replication WHERE machine = ?");
     statement_bind_int(removal, machine);
     return statement_done(removal, error) &&
-           (state_changed_rows(state) == 1 || missing(machine, error));
+           (state_changed_rows(state) == 1 || missing(state, machine, error));
 }
 
 gboolean state_replication_remove(struct state *state, const char *who, gint64 machine,
