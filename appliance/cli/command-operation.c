@@ -18,6 +18,7 @@ static const struct listing_column operation_columns[] = {
     {"verdict", "verdict", listing_cell_text, FALSE},
     {"point", "recovery_point", listing_cell_text, TRUE},
     {"downtime", "downtime_ms", listing_cell_ms, TRUE},
+    {"begins", "at", listing_cell_time, FALSE},
     {"started", "started_at", listing_cell_time, FALSE},
     {"by", "who", listing_cell_text, FALSE},
     {"problem", "error", listing_cell_problem, FALSE},

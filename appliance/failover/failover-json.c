@@ -106,6 +106,13 @@ static const char *due_name(const struct state_failover *failover)
     return strcmp(failover->kind, STATE_FAILOVER_TEST) == 0 ? "cleanup_at" : "commit_at";
 }
 
+static gint64 due_us(const struct state_failover *failover)
+{
+    if (failover->due_us == FAILOVER_DUE_AFTER)
+        return 0;
+    return failover->state == FAILOVER_WAITING ? failovers_planned_us(failover) : failover->due_us;
+}
+
 static void set_outcome(JsonObject *object, const struct state_failover *failover,
                         const GPtrArray *journal)
 {
@@ -148,8 +155,7 @@ static JsonObject *to_json(const struct state_failover *failover, const char *ma
     job_set_time(object, "asked_at", failover->asked_us);
     job_set_time(object, "started_at", failover->started_us);
     job_set_time(object, "ended_at", failover->ended_us);
-    if (failover->due_us != FAILOVER_DUE_AFTER)
-        job_set_time(object, due_name(failover), failover->due_us);
+    job_set_time(object, due_name(failover), due_us(failover));
     json_object_set_object_member(object, "options", json_object_ref(failover->options));
     json_object_set_array_member(object, "steps", steps_json(journal));
     set_outcome(object, failover, journal);

@@ -200,6 +200,9 @@ char *failover_evidence_path(struct failovers *failovers, gint64 operation);
 /* --- timers.c ------------------------------------------------------------------------------------
  */
 
+/* When the move was asked to begin, 0: at no time. Before that, it is looked at once more. */
+gint64 failovers_planned_us(const struct state_failover *move);
+
 /* Looks what is due, and sets the timer for the rest. */
 void failovers_look(struct failovers *failovers);
 

@@ -32,7 +32,7 @@ gboolean failovers_check_waiting(struct failovers *failovers, const struct state
                               error);
 }
 
-static gint64 planned_us(const struct state_failover *move)
+gint64 failovers_planned_us(const struct state_failover *move)
 {
     const char *at = option_text(move, "at", NULL);
     return at ? job_parse_time(at) : 0;
@@ -78,7 +78,7 @@ static void waiting_due(struct failovers *failovers, struct state_failover *move
 {
     g_autoptr(GError) error = NULL;
     struct failover_ids ids;
-    gint64 at_us = planned_us(move);
+    gint64 at_us = failovers_planned_us(move);
     if (now_us >= at_us) {
         begin_waiting(failovers, move);
         return;

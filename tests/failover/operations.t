@@ -90,6 +90,26 @@ ok "F7: is cleaned up at its time" wait_for 30 state_is \
     "SELECT state FROM failover WHERE kind = 'test' ORDER BY id DESC LIMIT 1" "done"
 is "and leaves nothing" "$(there list --all --name | xargs)" ""
 
+other=$(landfall machine list --json | jq -r 'first(.items[] | select(.name == "web-test")).uuid')
+run landfall report "$other" --operation 1
+like "a report is of the machine that one names" "$status $output" '^2 .*operation 1 is one of machine web, not of '
+
+# --- a move that waits for its time -------------------------------------------------------------
+
+landfall migrate web --yes --target there --at +2h >"$KIT_TMP/log"
+job=$(last migrate job)
+is "a move that waits tells when it begins" \
+    "$(landfall operation show "$(last migrate id)" --json | jq -c '[.state, .at[:19] == .options.at[:19]]')" '["waiting",true]'
+run landfall migrate web --yes
+like "F5: another one hears of it, and how to end it" "$output" "landfall job cancel $job"
+if [ -n "${LANDFALL_LONG:-}" ]; then
+    run timeout 75 landfall job follow "$job"
+    is "who follows it goes on while nothing happens" "$status" 124
+fi
+wait_for 30 idle
+landfall job cancel "$job" >"$KIT_TMP/log"
+ok "it does not begin" wait_for 30 state_is "SELECT state FROM failover WHERE kind = 'migrate'" cancelled
+
 # --- a move that fails --------------------------------------------------------------------------
 
 breaks define
