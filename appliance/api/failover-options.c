@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "appliance/api/failover-options.h"
+#include "appliance/api/request.h"
 #include "appliance/api/route.h"
 #include "appliance/jobs/job-json.h"
 #include "base/json.h"
@@ -158,13 +159,10 @@ static gboolean check_pattern(JsonObject *probe, GError **error)
 static gboolean check_url(JsonObject *probe, GError **error)
 {
     const char *text = probe_text(probe, "url", error);
-    g_autoptr(GUri) url = text ? g_uri_parse(text, G_URI_FLAGS_ENCODED, NULL) : NULL;
-    const char *scheme = url ? g_uri_get_scheme(url) : "", *host = url ? g_uri_get_host(url) : NULL;
     if (!text)
         return FALSE;
-    if ((strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0) && host && *host)
-        return TRUE;
-    return refuse(error, "url", "a URL that begins with http:// or https://");
+    return request_is_http_url(text) ||
+           refuse(error, "url", "a URL that begins with http:// or https://");
 }
 
 /* What it may have beside its kind; a word more is one that would be overlooked. */

@@ -84,6 +84,18 @@ static gboolean set_secrets(struct request *request, const char *name, GError **
     return TRUE;
 }
 
+/* NULL is none that was given. libvirt would say so, too, but not before it is asked. */
+static gboolean check_uri(const char *text, GError **error)
+{
+    g_autoptr(GUri) uri = text ? g_uri_parse(text, G_URI_FLAGS_NONE, NULL) : NULL;
+    if (!text || uri)
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_CONFIG,
+                       "write it as libvirt does: qemu:///system, qemu+ssh://user@host/system",
+                       "'%.200s' is not a URI", text);
+    return FALSE;
+}
+
 static JsonObject *add_host(struct request *request, GError **error)
 {
     struct api *api = request_api(request);
@@ -92,7 +104,7 @@ static JsonObject *add_host(struct request *request, GError **error)
     if (!json_member_string(body, "name", LANDFALL_ERROR_CONFIG, &name, error) ||
         !json_member_string(body, "uri", LANDFALL_ERROR_CONFIG, &uri, error) ||
         !json_optional_string(body, "roles", LANDFALL_ERROR_CONFIG, &role, error) ||
-        !state_begin(api->state, error))
+        !check_uri(uri, error) || !state_begin(api->state, error))
         return NULL;
     gboolean ok = state_host_add(api->state, request_who(request), name, uri, role, error) &&
                   set_secrets(request, name, error);
@@ -110,7 +122,7 @@ static JsonObject *change_host(struct request *request, GError **error)
     const char *name = request_parameter(request, 0), *uri = NULL, *role = NULL;
     if (!json_optional_string(body, "uri", LANDFALL_ERROR_CONFIG, &uri, error) ||
         !json_optional_string(body, "roles", LANDFALL_ERROR_CONFIG, &role, error) ||
-        !state_begin(api->state, error))
+        !check_uri(uri, error) || !state_begin(api->state, error))
         return NULL;
     gboolean ok = state_host_change(api->state, request_who(request), name, uri, role, error) &&
                   set_secrets(request, name, error);

@@ -6,6 +6,7 @@
 #include "appliance/api/api-private.h"
 #include "appliance/api/request.h"
 #include "appliance/inventory/inventory.h"
+#include "appliance/state/hosts.h"
 #include "base/error.h"
 
 static GHashTable *replications_by_machine(GPtrArray *replications)
@@ -21,8 +22,13 @@ static GHashTable *replications_by_machine(GPtrArray *replications)
 static JsonObject *list_machines(struct request *request, GError **error)
 {
     struct state *state = request_api(request)->state;
-    g_autoptr(GPtrArray) machines = state_machine_list(state, request_query(request, "host"),
-                                                       request_query(request, "name"), error);
+    const char *host = request_query(request, "host");
+    struct state_host *known = host ? state_host_get(state, host, error) : NULL;
+    if (host && !known)
+        return NULL;
+    state_host_free(known);
+    g_autoptr(GPtrArray) machines =
+        state_machine_list(state, host, request_query(request, "name"), error);
     g_autoptr(GPtrArray) replications = machines ? state_replication_list(state, error) : NULL;
     if (!replications)
         return NULL;

@@ -163,6 +163,13 @@ void request_finish(struct request *request, JsonObject *answer, const GError *e
     request_unref(request);
 }
 
+gboolean request_is_http_url(const char *text)
+{
+    g_autoptr(GUri) url = g_uri_parse(text, G_URI_FLAGS_ENCODED, NULL);
+    const char *scheme = url ? g_uri_get_scheme(url) : "", *host = url ? g_uri_get_host(url) : NULL;
+    return (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0) && host && *host;
+}
+
 void request_answer_text(struct request *request, const char *content_type, const char *text)
 {
     request_answer_bytes(request, content_type, text, strlen(text));

@@ -46,6 +46,9 @@ JsonObject *request_body(const struct request *request);
 /* The status of an answer that is no error: 200 or, without content, 204 unless set here. */
 void request_set_status(struct request *request, unsigned status);
 
+/* What a client gives as an address to call: http:// or https://, and a host. */
+gboolean request_is_http_url(const char *text);
+
 /* A header of the answer. */
 void request_add_header(struct request *request, const char *name, const char *value);
 

@@ -18,11 +18,24 @@ static JsonObject *get_settings(struct request *request, GError **error)
     return state_setting_list(request_api(request)->state, error);
 }
 
+/* Alerts that go nowhere are noticed when it is too late. */
+static gboolean check_webhook(JsonObject *changes, GError **error)
+{
+    const char *text = NULL;
+    if (!json_optional_string(changes, "alert_webhook", LANDFALL_ERROR_CONFIG, &text, error))
+        return FALSE;
+    if (!text || !*text || request_is_http_url(text))
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_CONFIG, "such as https://alerts.example/landfall",
+                       "alert_webhook takes a URL that begins with http:// or https://");
+    return FALSE;
+}
+
 /* What the scheduler cannot work with, such as windows that are none, is not kept either. */
 static JsonObject *change_settings(struct request *request, GError **error)
 {
     struct api *api = request_api(request);
-    if (!state_begin(api->state, error))
+    if (!check_webhook(request_body(request), error) || !state_begin(api->state, error))
         return NULL;
     gboolean ok =
         state_setting_change(api->state, request_who(request), request_body(request), error) &&

@@ -26,8 +26,7 @@ static const struct listing_column operation_columns[] = {
 };
 
 struct operation_options {
-    char *machine, *kind, *html, *screenshot;
-    gint64 operation;
+    char *machine, *kind, *html, *screenshot, *operation;
     int limit;
 };
 
@@ -129,6 +128,24 @@ static char *latest_operation(struct daemon *daemon, GError **error)
     return NULL;
 }
 
+/* The one that was named, which has to be the machine's; owned by the caller. */
+static char *named_operation(struct daemon *daemon, const char *number, GError **error)
+{
+    g_autoptr(JsonObject) machine = NULL;
+    g_autofree char *id = daemon_machine(daemon, daemon->arguments[0], &machine, error);
+    if (!id || !daemon_check_number(number, "an operation", error))
+        return NULL;
+    g_autofree char *path = daemon_path("/operations/", number, "");
+    g_autoptr(JsonObject) operation = client_call(daemon->client, "GET", path, NULL, error);
+    const char *name = operation ? listing_string(operation, "machine_name") : NULL;
+    if (!operation || g_strcmp0(name, listing_string(machine, "name")) == 0)
+        return operation ? g_strdup(number) : NULL;
+    landfall_error_set(
+        error, LANDFALL_ERROR_MISSING, "landfall operation list --machine shows those of a machine",
+        "operation %s is one of machine %s, not of %s", number, name, daemon->arguments[0]);
+    return NULL;
+}
+
 /* Writes what is at /operations/ID followed by after into a file, which gets its name when it is
  * whole. */
 static gboolean save(struct daemon *daemon, const char *id, const char *after, const char *file,
@@ -152,9 +169,8 @@ static gboolean save(struct daemon *daemon, const char *id, const char *after, c
 static gboolean report(struct daemon *daemon, GError **error)
 {
     const struct operation_options *options = daemon->options;
-    g_autofree char *id = options->operation > 0
-                              ? g_strdup_printf("%" G_GINT64_FORMAT, options->operation)
-                              : latest_operation(daemon, error);
+    g_autofree char *id = options->operation ? named_operation(daemon, options->operation, error)
+                                             : latest_operation(daemon, error);
     if (!id || (options->html && !save(daemon, id, "/report?format=html", options->html, error)) ||
         (options->screenshot && !save(daemon, id, "/screenshot", options->screenshot, error)))
         return FALSE;
@@ -169,7 +185,7 @@ int command_report(int argc, char **argv)
 {
     struct operation_options options = {NULL};
     const GOptionEntry entries[] = {
-        {"operation", 0, 0, G_OPTION_ARG_INT64, &options.operation,
+        {"operation", 0, 0, G_OPTION_ARG_STRING, &options.operation,
          "Of this one (default: the latest move, or else the latest test)", "N"},
         {"html", 0, 0, G_OPTION_ARG_FILENAME, &options.html, "Write it as a page to file", "FILE"},
         {"screenshot", 0, 0, G_OPTION_ARG_FILENAME, &options.screenshot,
@@ -180,5 +196,6 @@ int command_report(int argc, char **argv)
                                        entries, &options, report);
     g_free(options.html);
     g_free(options.screenshot);
+    g_free(options.operation);
     return status;
 }

@@ -4,6 +4,7 @@
  * operator gives them. */
 
 #include "appliance/jobs/scheduler-private.h"
+#include "appliance/state/machines.h"
 #include "appliance/state/settings.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -195,6 +196,40 @@ static gboolean take_strings(JsonObject *settings, const char *name, guint maxim
     return TRUE;
 }
 
+/* As the host told, owned by the caller; none while it was not asked. */
+static GStrv disks_of(const struct state_machine *machine)
+{
+    g_autoptr(GStrvBuilder) names = g_strv_builder_new();
+    JsonArray *disks = machine ? json_find_array(machine->facts, "disks") : NULL;
+    for (guint i = 0; disks && i < json_array_get_length(disks); i++)
+        g_strv_builder_add(names,
+                           json_find_string(json_array_get_object_element(disks, i), "name"));
+    return g_strv_builder_end(names);
+}
+
+/* A disk that is left out and is not there would make each cycle fail. */
+static gboolean check_excluded(const struct state_replication *replication, struct state *state,
+                               GError **error)
+{
+    JsonArray *excluded = replication->exclude_disks;
+    g_autofree char *called = state_machine_called(state, replication->machine);
+    struct state_machine *machine = state_machine_get(state, replication->machine, NULL);
+    g_auto(GStrv) disks = disks_of(machine);
+    state_machine_free(machine);
+    guint count = excluded && *disks ? json_array_get_length(excluded) : 0;
+    for (guint i = 0; i < count; i++) {
+        const char *disk = json_array_get_string_element(excluded, i);
+        if (g_strv_contains((const char *const *)disks, disk))
+            continue;
+        g_autofree char *all = g_strjoinv(", ", disks);
+        g_autofree char *hint = g_strdup_printf("its disks are %s", all);
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, hint, "machine %s has no disk '%.64s'",
+                           called, disk);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean take_consistency(struct state_replication *replication, JsonObject *settings,
                                  GError **error)
 {
@@ -204,7 +239,8 @@ static gboolean take_consistency(struct state_replication *replication, JsonObje
     if (!json_optional_string(settings, "consistency", LANDFALL_ERROR_CONFIG, &word, error))
         return FALSE;
     if (word && strcmp(word, "crash") != 0 && strcmp(word, "filesystem") != 0) {
-        landfall_error_set(error, LANDFALL_ERROR_CONFIG, "leave it out for the best there is",
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG,
+                           "auto, which is null, is the best there is",
                            "consistency is crash or filesystem, not '%.64s'", word);
         return FALSE;
     }
@@ -256,9 +292,10 @@ static gboolean check_result(const struct state_replication *replication,
                              const struct scheduler_settings *bounds, GError **error)
 {
     if (replication->interval_s && replication->interval_s < bounds->minimum_interval_s) {
-        landfall_error_set(error, LANDFALL_ERROR_CONFIG,
-                           "0 is automatic; the setting interval_min_s moves the limit",
-                           "interval_s is at least %" G_GINT64_FORMAT, bounds->minimum_interval_s);
+        landfall_error_set(
+            error, LANDFALL_ERROR_CONFIG,
+            "auto, which is 0, leaves it to the daemon; the setting interval_min_s moves the limit",
+            "interval_s is at least %" G_GINT64_FORMAT, bounds->minimum_interval_s);
         return FALSE;
     }
     struct schedule_calendar *blackout = unit_calendar(replication->blackout, bounds->zone, error);
@@ -287,6 +324,8 @@ gboolean replication_settings_apply(struct state_replication *replication, JsonO
                        &replication->bandwidth, error) &&
            take_number(settings, "priority", all, 0, -1000, 1000, &replication->priority, error) &&
            take_strings(settings, "exclude_disks", DISKS_MAX, &replication->exclude_disks, error) &&
+           (!json_object_has_member(settings, "exclude_disks") ||
+            check_excluded(replication, state, error)) &&
            take_strings(settings, "blackout", BLACKOUTS_MAX, &replication->blackout, error) &&
            take_consistency(replication, settings, error) &&
            check_result(replication, bounds, error);

@@ -60,6 +60,8 @@ status "a host" 0 'host t is added; landfall machine list --host t' landfall hos
 status "the same again" 1 "a host 't' already.*hint:" landfall host add t test:///default
 status "a bad name" 2 "'BAD' is no name" landfall host add BAD test:///default
 status "no such host" 2 "no host 'x'.*hint: landfall host list" landfall host show x
+status "no URI" 2 "'alpha.example' is not a URI.*hint: .*qemu.ssh" landfall host add a alpha.example
+status "nor another one" 2 "'alpha.example' is not a URI" landfall host change t --uri alpha.example
 status "the hosts" 0 't +test:///default' landfall host list
 status "the host" 0 'uri +test:///default' landfall host show t
 status "another role" 0 'host t is changed' landfall host change t --role source
@@ -86,6 +88,10 @@ status "no such store" 2 "no store 'here'" landfall store remove here
 status "the settings" 0 'interval_s +900' landfall setting list
 status "a setting" 0 'interval_s is set' landfall setting set interval_s 600
 json "the settings" .interval_s 600 landfall setting list
+status "one that is empty" 0 'alert_webhook +-' landfall setting list
+status "alerts that would go nowhere" 2 'takes a URL.*hint: such as https' landfall setting set alert_webhook alpha.example
+status "alerts to a web server" 0 'is set' landfall setting set alert_webhook https://alpha.example/x
+landfall setting set alert_webhook '' >"$KIT_TMP/out"
 status "no such setting" 2 "no setting 'fly'" landfall setting set fly 1
 status "a value that is none" 2 . landfall setting set interval_s soon
 status "the audit" 0 'socket:root +host.add +host/t' landfall audit list
@@ -164,6 +170,7 @@ machines_are() {
 ok "both are found" wait_for 20 machines_are 2
 like "the machines" "$(landfall machine list)" 'name +host +power +state.*test +t +running +discovered.*test +u '
 json "the machines of one host" '.items[].host' u landfall machine list --host u
+status "the machines of no host" 2 "no host 'x'" landfall machine list --host x
 status "a name that two have" 2 "'test' may be any of 2 machines.*hint: which one: t/test, u/test\?" landfall machine show test
 status "with its host" 0 'host +u' landfall machine show u/test
 json "the same" '[.name, .host] | join(" ")' 'test u' landfall machine show u/test
@@ -174,7 +181,7 @@ status "nor is it begun" 1 'hint: ' landfall replicate u/test --store main
 json "why not" .ready false landfall machine readiness u/test
 status "look again" 0 'host u is being looked at' landfall host refresh u
 for verb in sync pause resume stop verify; do
-    status "$verb what is not replicated" 2 'hint: .*landfall replicate' landfall $verb u/test
+    status "$verb what is not replicated" 2 'machine test is not.*hint: .*landfall replicate' landfall $verb u/test
 done
 status "settings of what is not replicated" 2 'hint: .*landfall replicate' landfall settings u/test --retain 3
 status "replicate into no store" 2 "no store 'nowhere'" landfall replicate u/test --store nowhere

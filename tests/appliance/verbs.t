@@ -32,7 +32,10 @@ m1=$(replicate m1 --interval 1h --retain 5)
 ok "the first copy comes at once" wait_for 20 state_is \
     "SELECT ever_committed FROM replication WHERE machine = $m1" 1
 run landfall replicate m1 --store main
-like "a machine is replicated once" "$status $output" '^1 .*replicated already'
+like "a machine is replicated once" "$status $output" '^1 .*machine m1 is replicated already'
+run landfall settings m1 --exclude-disk vdz
+like "a disk that is not there cannot be left out" "$status $output" "^2 .*m1 has no disk 'vdz'.*its disks are vda"
+like "how it is replicated" "$(landfall machine show m1)" 'retain +5.*consistency +auto'
 landfall settings m1 --retain 4 --priority 7 >/dev/null
 is "settings change" "$(state "SELECT retain, priority, interval_s FROM replication")" "4|7|3600"
 is "with who and when" "$(state "SELECT who, action, object, at_us > 0, json_extract(detail, '\$.retain') FROM audit \
@@ -105,6 +108,8 @@ daemon_start
 landfall settings m1 --bandwidth unlimited >/dev/null
 ok "a job verifies" landfall verify m1 --follow
 like "with its proof" "$(state "SELECT result FROM job WHERE kind = 'verify'")" '"proven":true'
+run landfall verify m1 --recovery-point 99 --follow
+like "not of what is not there" "$status $output" '^2 .*machine m1 has no recovery point 99.*hint: there are'
 
 # --- stop ---------------------------------------------------------------------------------------
 
