@@ -13,6 +13,7 @@ static const struct listing_column alert_columns[] = {
     {"state", "state", listing_cell_text, FALSE},
     {"message", "message", listing_cell_text, FALSE},
     {"hint", "hint", listing_cell_text, FALSE},
+    {"could not be told", "notify_error", listing_cell_problem, FALSE},
     {NULL},
 };
 

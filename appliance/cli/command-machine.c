@@ -36,6 +36,13 @@ static char *cell_count_or_all(JsonObject *row, const char *path)
                                                                   : listing_cell_text(row, path);
 }
 
+/* Of what is replicated, the member is null where the best there is is taken. */
+static char *cell_consistency(JsonObject *row, const char *path)
+{
+    char *word = listing_cell_text(row, path);
+    return word || !listing_node(row, "replication") ? word : g_strdup("auto");
+}
+
 static const struct listing_column machine_columns[] = {
     {"name", "name", listing_cell_text, FALSE},
     {"host", "host", listing_cell_text, FALSE},
@@ -61,6 +68,7 @@ static const struct listing_column machine_details[] = {
     {"exclude disks", "replication.exclude_disks", listing_cell_text, FALSE},
     {"bandwidth", "replication.bandwidth", listing_cell_rate, FALSE},
     {"blackout", "replication.blackout", listing_cell_text, FALSE},
+    {"consistency", "replication.consistency", cell_consistency, FALSE},
     {"priority", "replication.priority", listing_cell_text, FALSE},
     {"last point", "replication.last_point", listing_cell_text, FALSE},
     {"taken", "replication.last_point_at", listing_cell_time, FALSE},

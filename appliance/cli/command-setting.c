@@ -18,7 +18,7 @@ static void print_settings(JsonObject *settings)
     g_autoptr(GList) names = g_list_sort(json_object_get_members(settings), (GCompareFunc)strcmp);
     for (const GList *name = names; name; name = name->next) {
         g_autofree char *value = listing_cell_text(settings, name->data);
-        const char *cells[] = {name->data, value ? value : "-", NULL};
+        const char *cells[] = {name->data, value && *value ? value : "-", NULL};
         text_table_row(table, cells);
     }
     text_table_print(table);
