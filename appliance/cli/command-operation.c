@@ -103,43 +103,60 @@ int command_operation_show(int argc, char **argv)
 /* --- report -------------------------------------------------------------------------------------
  */
 
-/* Of the machine's latest move, or else its latest test; owned by the caller. */
-static char *latest_operation(struct daemon *daemon, GError **error)
+/* TRUE, with *latest as it was or a later operation, of those of the kind that the machine has. */
+static gboolean look_for_later(struct daemon *daemon, gint64 machine, const char *kind,
+                               gint64 *latest, GError **error)
+{
+    JsonArray *items = NULL;
+    JsonObject *operation;
+    g_autofree char *path =
+        g_strdup_printf("/operations?machine=%" G_GINT64_FORMAT "&kind=%s&limit=1", machine, kind);
+    g_autoptr(JsonObject) answer = client_call(daemon->client, "GET", path, NULL, error);
+    if (!answer || !json_member_array(answer, "items", LANDFALL_ERROR_SOURCE, &items, error))
+        return FALSE;
+    if (json_array_get_length(items) == 0)
+        return TRUE;
+    if (!json_element_object(items, 0, "items", LANDFALL_ERROR_SOURCE, &operation, error))
+        return FALSE;
+    *latest = MAX(*latest, listing_int(operation, "id"));
+    return TRUE;
+}
+
+/* Of the latest move, or else the latest test; owned by the caller. A machine that has moved for
+ * good is on both hosts, and the report is of the one that it was. */
+static char *latest_operation(struct daemon *daemon, JsonArray *machines, GError **error)
 {
     static const char *const kinds[] = {"migrate", "test"};
-    g_autofree char *id = daemon_machine(daemon, daemon->arguments[0], NULL, error);
-    for (gsize i = 0; id && i < G_N_ELEMENTS(kinds); i++) {
-        JsonArray *items = NULL;
-        JsonObject *operation;
-        g_autofree char *path =
-            g_strdup_printf("/operations?machine=%s&kind=%s&limit=1", id, kinds[i]);
-        g_autoptr(JsonObject) answer = client_call(daemon->client, "GET", path, NULL, error);
-        if (!answer || !json_member_array(answer, "items", LANDFALL_ERROR_SOURCE, &items, error))
-            return NULL;
-        if (json_array_get_length(items) > 0)
-            return json_element_object(items, 0, "items", LANDFALL_ERROR_SOURCE, &operation, error)
-                       ? listing_cell_text(operation, "id")
-                       : NULL;
-    }
-    if (id)
-        landfall_error_set(error, LANDFALL_ERROR_MISSING,
-                           "landfall test-migrate and landfall migrate do that",
-                           "machine %s has neither been tested nor moved", daemon->arguments[0]);
+    gint64 latest = 0;
+    for (gsize i = 0; latest == 0 && i < G_N_ELEMENTS(kinds); i++)
+        for (guint k = 0; k < json_array_get_length(machines); k++) {
+            gint64 id = listing_int(json_array_get_object_element(machines, k), "id");
+            if (!look_for_later(daemon, id, kinds[i], &latest, error))
+                return NULL;
+        }
+    if (latest > 0)
+        return g_strdup_printf("%" G_GINT64_FORMAT, latest);
+    landfall_error_set(error, LANDFALL_ERROR_MISSING,
+                       "landfall test-migrate and landfall migrate do that",
+                       "machine %s has neither been tested nor moved", daemon->arguments[0]);
     return NULL;
 }
 
 /* The one that was named, which has to be the machine's; owned by the caller. */
-static char *named_operation(struct daemon *daemon, const char *number, GError **error)
+static char *named_operation(struct daemon *daemon, JsonArray *machines, const char *number,
+                             GError **error)
 {
-    g_autoptr(JsonObject) machine = NULL;
-    g_autofree char *id = daemon_machine(daemon, daemon->arguments[0], &machine, error);
-    if (!id || !daemon_check_number(number, "an operation", error))
+    if (!daemon_check_number(number, "an operation", error))
         return NULL;
     g_autofree char *path = daemon_path("/operations/", number, "");
     g_autoptr(JsonObject) operation = client_call(daemon->client, "GET", path, NULL, error);
-    const char *name = operation ? listing_string(operation, "machine_name") : NULL;
-    if (!operation || g_strcmp0(name, listing_string(machine, "name")) == 0)
-        return operation ? g_strdup(number) : NULL;
+    if (!operation)
+        return NULL;
+    const char *name = listing_string(operation, "machine_name");
+    for (guint i = 0; i < json_array_get_length(machines); i++)
+        if (g_strcmp0(listing_string(json_array_get_object_element(machines, i), "name"), name) ==
+            0)
+            return g_strdup(number);
     landfall_error_set(
         error, LANDFALL_ERROR_MISSING, "landfall operation list --machine shows those of a machine",
         "operation %s is one of machine %s, not of %s", number, name, daemon->arguments[0]);
@@ -169,8 +186,11 @@ static gboolean save(struct daemon *daemon, const char *id, const char *after, c
 static gboolean report(struct daemon *daemon, GError **error)
 {
     const struct operation_options *options = daemon->options;
-    g_autofree char *id = options->operation ? named_operation(daemon, options->operation, error)
-                                             : latest_operation(daemon, error);
+    g_autoptr(JsonArray) machines = daemon_machines(daemon, daemon->arguments[0], error);
+    g_autofree char *id = !machines ? NULL
+                          : options->operation
+                              ? named_operation(daemon, machines, options->operation, error)
+                              : latest_operation(daemon, machines, error);
     if (!id || (options->html && !save(daemon, id, "/report?format=html", options->html, error)) ||
         (options->screenshot && !save(daemon, id, "/screenshot", options->screenshot, error)))
         return FALSE;

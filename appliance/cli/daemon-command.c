@@ -113,20 +113,27 @@ static JsonObject *only_replicated(JsonArray *items)
     return found;
 }
 
-char *daemon_machine(struct daemon *daemon, const char *name, JsonObject **ret_machine,
-                     GError **error)
+JsonArray *daemon_machines(struct daemon *daemon, const char *name, GError **error)
 {
     JsonArray *items = NULL;
-    JsonObject *machine = NULL;
     g_autofree char *path = daemon_path("/machines?name=", name, "");
     g_autoptr(JsonObject) answer = client_call(daemon->client, "GET", path, NULL, error);
     if (!answer || !json_member_array(answer, "items", LANDFALL_ERROR_SOURCE, &items, error))
         return NULL;
-    if (json_array_get_length(items) == 0) {
-        landfall_error_set(error, LANDFALL_ERROR_MISSING, "landfall machine list shows them",
-                           "there is no machine '%s'", name);
+    if (json_array_get_length(items) > 0)
+        return json_array_ref(items);
+    landfall_error_set(error, LANDFALL_ERROR_MISSING, "landfall machine list shows them",
+                       "there is no machine '%s'", name);
+    return NULL;
+}
+
+char *daemon_machine(struct daemon *daemon, const char *name, JsonObject **ret_machine,
+                     GError **error)
+{
+    JsonObject *machine = NULL;
+    g_autoptr(JsonArray) items = daemon_machines(daemon, name, error);
+    if (!items)
         return NULL;
-    }
     if (json_array_get_length(items) == 1 &&
         !json_element_object(items, 0, "items", LANDFALL_ERROR_SOURCE, &machine, error))
         return NULL;

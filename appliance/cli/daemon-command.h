@@ -38,6 +38,9 @@ int daemon_command_on_one(int argc, char **argv, const char *parameters,
 /* before + name + after, the name escaped as a part of a path. The caller owns it. */
 char *daemon_path(const char *before, const char *name, const char *after);
 
+/* Objects: all machines of that name, UUID or HOST/NAME, of which there is at least one. */
+JsonArray *daemon_machines(struct daemon *daemon, const char *name, GError **error);
+
 /* The id of the machine that a name, a UUID or HOST/NAME means, as text; and the machine itself, if
  * ret_machine is not NULL. The caller owns both. */
 char *daemon_machine(struct daemon *daemon, const char *name, JsonObject **ret_machine,

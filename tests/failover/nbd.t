@@ -68,6 +68,7 @@ disk_is_pools() {
 }
 ok "its disk comes into the pool" wait_for $patience disk_is_pools
 said_by "the move is made final" 0 '' landfall complete $machine --yes --follow
+like "its report is found, though the machine is on both hosts" "$(landfall report $machine)" 'kind +migrate'
 is "nothing is served any more" "$(pgrep -c qemu-storage-d || true)" 0
 never_two "it never ran twice"
 there virsh -q destroy $machine
