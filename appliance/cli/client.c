@@ -235,8 +235,9 @@ static void set_answered_error(struct exchange *exchange, long status, GError **
                            exchange->client->base, status);
         return;
     }
-    landfall_error_set(error, code_of(code, status),
-                       hint ? hint : status_hint(exchange->client, status), "%s", message);
+    /* The daemon's is for those who speak HTTP. */
+    const char *own_hint = status_hint(exchange->client, status);
+    landfall_error_set(error, code_of(code, status), own_hint ? own_hint : hint, "%s", message);
 }
 
 /* --- requests -----------------------------------------------------------------------------------

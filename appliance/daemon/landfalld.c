@@ -82,8 +82,12 @@ static gboolean parse_options(struct options *options, GStrv *arguments, GError 
     };
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
     g_option_context_add_main_entries(context, entries, NULL);
-    if (!g_option_context_parse_strv(context, arguments, error))
+    g_autoptr(GError) wrong = NULL;
+    if (!g_option_context_parse_strv(context, arguments, &wrong)) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, "landfalld --help shows the options", "%s",
+                           wrong->message);
         return FALSE;
+    }
     if (g_strv_length(*arguments) <= 1)
         return TRUE;
     landfall_error_set(error, LANDFALL_ERROR_CONFIG, "landfalld --help shows the options",
@@ -254,9 +258,7 @@ static int report(const GError *error)
     if (hint)
         fprintf(stderr, "hint: %s\n", hint);
     sd_notifyf(0, "STATUS=%s", error->message);
-    gboolean usage = error->domain == G_OPTION_ERROR ||
-                     g_error_matches(error, LANDFALL_ERROR, LANDFALL_ERROR_CONFIG);
-    return usage ? EXIT_USAGE : EXIT_FAILED;
+    return g_error_matches(error, LANDFALL_ERROR, LANDFALL_ERROR_CONFIG) ? EXIT_USAGE : EXIT_FAILED;
 }
 
 static int run(const struct options *options, GError **error)
