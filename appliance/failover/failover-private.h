@@ -43,9 +43,10 @@ struct operation {
     gboolean looked;
 
     gboolean cancelled;
-    gboolean moved; /* the replication's state has changed */
-    gint64 turned;  /* the machine that is replicated instead from now on, or 0 */
-    guint timer;    /* for whatever is next */
+    gint64 resumed_us; /* when this daemon began, if an earlier one has begun it */
+    gboolean moved;    /* the replication's state has changed */
+    gint64 turned;     /* the machine that is replicated instead from now on, or 0 */
+    guint timer;       /* for whatever is next */
     guint save_timer;
     struct orphan *orphan; /* the child of an earlier daemon, until it has ended */
 };
@@ -63,6 +64,8 @@ struct failovers {
     guint history_timer;
     GPtrArray *abandoned; /* of abandoned.c */
     guint abandoned_timer;
+    guint serving_timer;
+    guint serving_wait_s;
     gboolean draining;
     gboolean looking;
 };
@@ -86,10 +89,6 @@ void operation_step_ended(struct operation *operation, JsonObject *result, const
 
 struct sequence_input operation_input(const struct operation *operation);
 
-/* Its job is only to have the disks of what stands served once more: a parameter of the job. */
-#define JOB_SERVE_AGAIN "serve_again"
-gboolean operation_serves_again(const struct operation *operation);
-
 /* An event of the job: kept with it; the object is taken. */
 gboolean operation_note(struct operation *operation, JsonObject *event, GError **error);
 void operation_publish(const struct operation *operation);
@@ -104,6 +103,13 @@ void operation_touch(struct operation *operation);
  * subject and the machine. *ret_over: nothing is left to do. */
 gboolean operation_decide(struct operation *operation, gboolean *ret_over, GError **error);
 
+/* With a result, or else with a reason. */
+gboolean operation_end_job(struct operation *operation, const char *outcome, JsonObject *reason,
+                           GError **error);
+
+/* What goes back, or is served again, waits for a host that comes back, for a while. */
+#define OPERATION_TRIES_MAX 4u
+
 /* After it: tells everybody. The operation may be gone afterwards. */
 void operation_decided(struct operation *operation, gboolean over);
 
@@ -116,6 +122,21 @@ gboolean operation_is_move(const struct operation *operation);
 /* What somebody should know of the operation that has no steps left, and what happens next because
  * of it. */
 void follow_operation(struct operation *operation);
+
+/* --- serving.c -----------------------------------------------------------------------------------
+ */
+
+/* The operation's job is only to have disks served once more: a parameter of the job. */
+#define JOB_SERVE_AGAIN "serve_again"
+gboolean operation_serves_again(const struct operation *operation);
+
+/* Has the disks served once more that the operation's machine at the target stands on, if there is
+ * one, and nothing else is being done about it. */
+gboolean serving_begin(struct failovers *failovers, gint64 id, GError **error);
+
+/* What the end of that step means, as operation_decide and follow_operation. */
+gboolean serving_decide(struct operation *operation, gboolean *ret_over, GError **error);
+void serving_follow(struct operation *operation);
 
 /* --- abandoned.c ---------------------------------------------------------------------------------
  */
@@ -167,6 +188,9 @@ struct failover_request {
 };
 gboolean failovers_begin(struct failovers *failovers, const struct failover_request *request,
                          struct failover_ids *ret_ids, GError **error);
+
+/* A job of the operation that runs from now on; owned by the caller. */
+struct state_job *failovers_new_job(const struct state_failover *failover, const char *who);
 
 /* The same of what ends the subject, or looks at it; without options when they are NULL. */
 gboolean failovers_begin_on(struct failovers *failovers, const char *kind, const char *who,

@@ -13,18 +13,19 @@
 /* --- beginning -----------------------------------------------------------------------------------
  */
 
-static struct state_job *new_job(const struct failover_request *request, gint64 operation)
+struct state_job *failovers_new_job(const struct state_failover *failover, const char *who)
 {
+    gboolean waits = failover->state == FAILOVER_WAITING;
     struct state_job *job = g_new0(struct state_job, 1);
-    job->kind = g_strdup(request->kind);
-    job->machine = request->machine;
-    job->who = g_strdup(request->who);
-    job->state = g_strdup(request->due_us ? STATE_JOB_QUEUED : STATE_JOB_RUNNING);
+    job->kind = g_strdup(failover->kind);
+    job->machine = failover->machine;
+    job->who = g_strdup(who);
+    job->state = g_strdup(waits ? STATE_JOB_QUEUED : STATE_JOB_RUNNING);
     job->attempt = 1;
     job->queued_us = state_now_us();
-    job->started_us = request->due_us ? 0 : job->queued_us;
+    job->started_us = waits ? 0 : job->queued_us;
     job->parameters = json_object_new();
-    json_object_set_int_member(job->parameters, "operation", operation);
+    json_object_set_int_member(job->parameters, "operation", failover->id);
     return job;
 }
 
@@ -54,7 +55,7 @@ static gboolean save_request(struct failovers *failovers, const struct failover_
     if (!state_begin(state, error))
         return FALSE;
     gboolean ok = state_failover_add(state, failover, error);
-    struct state_job *job = new_job(request, failover->id);
+    struct state_job *job = failovers_new_job(failover, request->who);
     ok = ok && state_job_add(state, job, error);
     failover->job = job->id;
     ok =
@@ -180,64 +181,19 @@ static gboolean is_running(struct failovers *failovers, const struct state_failo
 /* --- after a start -------------------------------------------------------------------------------
  */
 
-static gboolean is_ended_by(const GPtrArray *open, gint64 id)
+static gboolean resume_one(struct failovers *failovers, gint64 id, GError **error)
 {
-    for (guint i = 0; i < open->len; i++)
-        if (((const struct state_failover *)open->pdata[i])->subject == id)
-            return TRUE;
-    return FALSE;
-}
-
-/* What stands on disks that are served from here. Its server went with this machine, if that has
- * been started anew; to one that is there yet the step does nothing. */
-static gboolean is_served(struct failovers *failovers, const struct state_failover *failover,
-                          GError **error)
-{
-    g_autoptr(JsonObject) facts = state_failover_facts(failovers->state, failover, error);
-    return facts && json_object_has_member(facts, "serve") &&
-           !json_object_has_member(facts, "copy");
-}
-
-/* By a job of its own, whose number goes into the row. */
-static gboolean begin_serving(struct failovers *failovers, struct state_failover *failover,
-                              GError **error)
-{
-    struct state *state = failovers->state;
-    const struct failover_request request = {
-        .kind = failover->kind, .who = "schedule", .machine = failover->machine};
-    if (!state_begin(state, error))
-        return FALSE;
-    struct state_job *job = new_job(&request, failover->id);
-    json_object_set_boolean_member(job->parameters, JOB_SERVE_AGAIN, TRUE);
-    gboolean ok = state_job_add(state, job, error);
-    failover->job = job->id;
-    state_job_free(job);
-    /* What a test may know to be wrong is that this failed before. */
-    if (strcmp(failover->kind, STATE_FAILOVER_TEST) == 0)
-        g_clear_pointer(&failover->error, json_object_unref);
-    return state_end(state, ok && state_failover_save(state, failover, error), error);
-}
-
-static gboolean resume_one(struct failovers *failovers, const GPtrArray *open, gint64 id,
-                           GError **error)
-{
-    g_autoptr(GError) cause = NULL;
     struct state_failover *failover = state_failover_get(failovers->state, id, error);
-    if (!failover)
+    gboolean goes_on = failover && is_running(failovers, failover);
+    if (!goes_on) {
+        state_failover_free(failover);
+        return failover && serving_begin(failovers, id, error);
+    }
+    g_message("operation %" G_GINT64_FORMAT " (%s) goes on", id, failover->kind);
+    if (!failovers_run(failovers, failover, error))
         return FALSE;
-    gboolean goes_on = is_running(failovers, failover);
-    if (goes_on)
-        g_message("operation %" G_GINT64_FORMAT " (%s) goes on", id, failover->kind);
-    else if (failover->state == FAILOVER_LIVE && !is_ended_by(open, id))
-        goes_on =
-            is_served(failovers, failover, &cause) && begin_serving(failovers, failover, &cause);
-    if (goes_on)
-        return failovers_run(failovers, failover, error);
-    state_failover_free(failover);
-    if (!cause)
-        return TRUE;
-    g_propagate_error(error, g_steal_pointer(&cause));
-    return FALSE;
+    failovers_find(failovers, id)->resumed_us = state_now_us();
+    return TRUE;
 }
 
 /* Whatever had steps to do when the daemon ended, and whatever stands on what it served. */
@@ -248,8 +204,7 @@ static gboolean resume(struct failovers *failovers, GError **error)
     if (!open)
         return FALSE;
     for (guint i = open->len; i-- > 0;)
-        if (!resume_one(failovers, open, ((const struct state_failover *)open->pdata[i])->id,
-                        error))
+        if (!resume_one(failovers, ((const struct state_failover *)open->pdata[i])->id, error))
             return FALSE;
     return TRUE;
 }
@@ -348,6 +303,7 @@ void failovers_free(struct failovers *failovers)
         return;
     g_clear_handle_id(&failovers->timer, g_source_remove);
     g_clear_handle_id(&failovers->history_timer, g_source_remove);
+    g_clear_handle_id(&failovers->serving_timer, g_source_remove);
     abandoned_end(failovers);
     event_hub_unsubscribe(failovers->hub, failovers->subscription);
     g_hash_table_unref(failovers->operations);
@@ -361,4 +317,5 @@ void failovers_drain(struct failovers *failovers)
     failovers->draining = TRUE;
     g_clear_handle_id(&failovers->timer, g_source_remove);
     g_clear_handle_id(&failovers->history_timer, g_source_remove);
+    g_clear_handle_id(&failovers->serving_timer, g_source_remove);
 }

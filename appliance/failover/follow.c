@@ -124,6 +124,9 @@ void follow_operation(struct operation *operation)
         {STATE_FAILOVER_TEST, follow_test},    {STATE_FAILOVER_PLAN, follow_plan},
         {STATE_FAILOVER_CHECK, follow_check},  {STATE_FAILOVER_COMPLETE, follow_complete},
     };
+    serving_follow(operation);
+    if (operation_serves_again(operation))
+        return;
     log_failure(operation);
     for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++)
         if (strcmp(kinds[i].kind, operation->failover->kind) == 0)

@@ -11,8 +11,6 @@
 
 #include <string.h>
 
-/* What goes back, or is served again, waits for a host that comes back, for a while. */
-#define TRIES_MAX 4u
 #define TRY_MS 500u
 
 static gboolean is_kind(const struct operation *operation, const char *kind)
@@ -82,8 +80,8 @@ static JsonObject *result_of(const struct operation *operation)
     return result;
 }
 
-static gboolean end_job(struct operation *operation, const char *outcome, JsonObject *reason,
-                        GError **error)
+gboolean operation_end_job(struct operation *operation, const char *outcome, JsonObject *reason,
+                           GError **error)
 {
     struct state_job *job = operation->job;
     g_free(job->state);
@@ -112,7 +110,7 @@ static gboolean close_operation(struct operation *operation, enum state_failover
                           : state == FAILOVER_CANCELLED ? STATE_JOB_CANCELLED
                                                         : STATE_JOB_FAILED;
     return state_failover_save(state_of(operation), failover, error) &&
-           end_job(operation, outcome, failover->error, error);
+           operation_end_job(operation, outcome, failover->error, error);
 }
 
 static gboolean close_subject(struct operation *operation, enum state_failover_state state,
@@ -182,8 +180,8 @@ static gboolean finish_live(struct operation *operation, GError **error)
     if (is_kind(operation, STATE_FAILOVER_TEST) && after_s > 0 && !failover->due_us)
         failover->due_us = state_now_us() + after_s * G_USEC_PER_SEC;
     return state_failover_save(state_of(operation), failover, error) &&
-           end_job(operation, failover->error ? STATE_JOB_FAILED : STATE_JOB_DONE, failover->error,
-                   error);
+           operation_end_job(operation, failover->error ? STATE_JOB_FAILED : STATE_JOB_DONE,
+                             failover->error, error);
 }
 
 static gboolean finish(struct operation *operation, GError **error)
@@ -350,7 +348,7 @@ static gboolean get_stuck(struct operation *operation, GError **error)
         return state_failover_save(state_of(operation), operation->subject, error) &&
                close_operation(operation, FAILOVER_FAILED, error);
     return state_failover_save(state_of(operation), failover, error) &&
-           end_job(operation, STATE_JOB_FAILED, failover->error, error);
+           operation_end_job(operation, STATE_JOB_FAILED, failover->error, error);
 }
 
 /* Nothing has happened yet that could not go on, or be undone. */
@@ -378,9 +376,8 @@ static gboolean decide_failed(struct operation *operation, gboolean *ret_over, G
 {
     const struct sequence_input input = operation_input(operation);
     *ret_over = FALSE;
-    gboolean waits =
-        is_back(operation) || (operation_serves_again(operation) && !operation->cancelled);
-    if (waits && strcmp(operation->step->name, "abandon") != 0 && ++operation->tries < TRIES_MAX)
+    if (is_back(operation) && strcmp(operation->step->name, "abandon") != 0 &&
+        ++operation->tries < OPERATION_TRIES_MAX)
         return TRUE;
     if (is_back(operation)) {
         *ret_over = TRUE;
@@ -402,12 +399,31 @@ static gboolean decide_failed(struct operation *operation, gboolean *ret_over, G
 
 gboolean operation_decide(struct operation *operation, gboolean *ret_over, GError **error)
 {
+    if (operation_serves_again(operation))
+        return serving_decide(operation, ret_over, error);
     return operation->error ? decide_failed(operation, ret_over, error)
                             : decide_done(operation, ret_over, error);
 }
 
 /* --- afterwards ----------------------------------------------------------------------------------
  */
+
+/* What an earlier daemon has begun may have left the machine at the target running, with a server
+ * that is not there any more. */
+static gint64 left_at_rest(const struct operation *operation)
+{
+    if (operation->subject)
+        return operation->subject->id;
+    gboolean stuck = operation->failover->state == FAILOVER_STUCK;
+    return stuck && !operation_serves_again(operation) ? operation->failover->id : 0;
+}
+
+static void serve_what_rests(struct failovers *failovers, gint64 id)
+{
+    g_autoptr(GError) error = NULL;
+    if (!serving_begin(failovers, id, &error))
+        g_critical("cannot have disks served once more: %s", error->message);
+}
 
 void operation_decided(struct operation *operation, gboolean over)
 {
@@ -423,7 +439,10 @@ void operation_decided(struct operation *operation, gboolean over)
         return;
     }
     gint64 id = operation->failover->id;
+    gint64 rests = operation->resumed_us ? left_at_rest(operation) : 0;
     follow_operation(operation);
     g_hash_table_remove(failovers->operations, &id);
+    if (rests)
+        serve_what_rests(failovers, rests);
     failovers_look(failovers);
 }

@@ -24,13 +24,18 @@ gboolean operation_serves_again(const struct operation *operation)
 
 struct sequence_input operation_input(const struct operation *operation)
 {
+    gboolean only = operation_serves_again(operation);
+    gboolean forward = operation->failover->state == FAILOVER_RUNNING;
     return (struct sequence_input){
         .failover = operation->failover,
         .nbd = operation->nbd,
         .journal = operation->journal,
         .subject = operation->subject_journal,
         .first = operation->first_journal,
-        .serve_us = operation_serves_again(operation) ? operation->job->queued_us : 0,
+        .serve_us = only      ? operation->job->queued_us
+                    : forward ? operation->resumed_us
+                              : 0,
+        .serve_only = only,
     };
 }
 

@@ -250,17 +250,20 @@ static const struct sequence_step *after_live(const struct sequence_step *step)
     return step && step->name ? step + 1 : step;
 }
 
-static const struct sequence_step *serve_again(const struct sequence_input *input)
+static gboolean serves_again(const struct sequence_input *input, const char *step)
 {
-    static const struct sequence_step serve = {"serve"};
-    return is_in(input->journal, input->serve_us, serve.name, TRUE) ? NULL : &serve;
+    return input->serve_us && is_in(input->journal, 0, step, TRUE) &&
+           !is_in(input->journal, input->serve_us, step, TRUE);
 }
 
 const struct sequence_step *sequence_next(const struct sequence_input *input)
 {
+    static const struct sequence_step serve = {"serve"};
     const struct sequence_step *step = steps_of(input->failover);
-    if (input->serve_us)
-        return serve_again(input);
+    if (serves_again(input, serve.name))
+        return &serve;
+    if (input->serve_only)
+        return NULL;
     if (input->failover->state == FAILOVER_LIVE)
         step = after_live(step);
     while (step && step->name && (!is_needed(input, step) || sequence_has_done(input, step->name)))

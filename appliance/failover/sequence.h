@@ -29,7 +29,8 @@ struct sequence_input {
     const GPtrArray *subject; /* likewise, of the operation that this one ends; or NULL */
     const GPtrArray *first;   /* likewise, of the move by which a machine came to where it has gone
                                * home from; or NULL */
-    gint64 serve_us;          /* it stands, and is only to be served once more since then; or 0 */
+    gint64 serve_us;          /* what was served before then is served once more first; or 0 */
+    gboolean serve_only;      /* and nothing else is to be done */
 };
 
 /* The next step, by the operation's state: forward, or back while it is returning. One that has

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # A test, then a move, to a host that does not see the store, by the daemon: the machine boots from what is
-# served, its disks come into that host's pool, and the
-# move is made final.
+# served, its disks come into that host's pool, and the move is made final.
 . "$(dirname "$0")/failover.sh"
 # shellcheck source=tests/kit/remote.sh
 . "$(dirname "$0")/../kit/remote.sh"
 
 define_network production prod0
 remote_start there
+sshd=$KIT_PID
 there_uri=$LIBVIRT_OTHER_URI
 there define_network lan lan0
 mkdir "$KIT_TMP/pool"
@@ -32,7 +32,7 @@ ok "it has a recovery point" wait_for $patience has_point $machine
 start_background nc -l -k 10.77.0.1 10809
 other=$KIT_PID
 said_by "F40: a test from what is served" 0 'passed' \
-    landfall test-migrate $machine --target there --probe power=3 --follow
+    landfall test-migrate $machine --target there --probe power=1 --follow
 
 # After a restart of this machine there is neither daemon nor server.
 copy=$(operation .domain_name test)
@@ -45,17 +45,30 @@ written_there() {
 has_written_more() {
     [ "$(written_there)" -gt $(($1 + 10)) ]
 }
-kill_daemon
-stop_process "$(cat "$store"/*/clones/*/nbd.pid)" KILL
-stop_process "$other"
-ok "without its server it stands still" wait_for $patience is_there "paused (I/O error)"
-written=$(written_there)
-start_daemon
-ok "F42: the next daemon has its disks served once more: it writes on" wait_for $patience has_written_more "$written"
-served_again() {
-    [ "$(operation '[.state, .steps[-1].step, .steps[-1].state] | join(" ")' test)" = "live serve done" ]
+# restarted STATE: of the test, before and after.
+restarted() {
+    local written
+    kill_daemon
+    stop_process "$(cat "$store"/*/clones/*/nbd.pid)" KILL
+    ok "$1: without its server it stands still" wait_for $patience is_there "paused (I/O error)"
+    written=$(written_there)
+    start_daemon
+    ok "F42: $1: the next daemon has its disks served once more: it writes on" \
+        wait_for $patience has_written_more "$written"
+    ok "$1: as a part of the same test" wait_for $patience served_again "$1"
 }
-ok "as a part of the same test" wait_for $patience served_again
+served_again() {
+    [ "$(operation '[.state, .steps[-1].step, .steps[-1].state] | join(" ")' test)" = "$1 serve done" ]
+}
+
+[ -z "${LANDFALL_LONG:-}" ] || restarted live
+# It cannot be taken away, and runs on.
+{ stop_process "$sshd"; } 2>/dev/null
+said_by "its end, while its host does not answer" 1 'stop: ' landfall test-cleanup $machine --follow
+remote_serve 10.77.0.2 2200 nsenter --target "$(<"$KIT_TMP/libvirt-there/pid")" --net --mount
+sshd=$KIT_PID
+stop_process "$other"
+restarted stuck
 
 said_by "and its end" 0 '' landfall test-cleanup $machine --follow
 is "no machine is left" "$(there virsh -q list --all --name | sed '/^$/d')" ""

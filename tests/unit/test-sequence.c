@@ -98,6 +98,24 @@ static void test_nbd(struct rig *rig, gconstpointer data)
     assert_walk(rig, NULL, "copy");
 }
 
+/* What an earlier daemon served may have gone with its machine. */
+static void test_serve_again(struct rig *rig, gconstpointer data)
+{
+    (void)data;
+    rig->nbd = TRUE;
+    assert_walk(rig, "start",
+                "preflight trust lease passes shutdown final fence pin clone serve define start");
+    struct sequence_input input = input_of(rig);
+    g_assert_cmpstr(sequence_next(&input)->name, ==, "start");
+    input.serve_us = 6;
+    g_assert_cmpstr(sequence_next(&input)->name, ==, "serve");
+    write_down(rig->journal, "serve", TRUE);
+    ((struct state_failover_step *)rig->journal->pdata[rig->journal->len - 1])->begun_us = 7;
+    g_assert_cmpstr(sequence_next(&input)->name, ==, "start");
+    input.serve_only = TRUE;
+    g_assert_null(sequence_next(&input));
+}
+
 #define HOME                                                                                       \
     "preflight lease catch-up passes shutdown final fence write-back unfence-home start watch"
 
@@ -261,6 +279,7 @@ int main(int argc, char **argv)
     ADD("a test, and back", STATE_FAILOVER_TEST, test_test);
     ADD("F2: a move", STATE_FAILOVER_MIGRATE, test_move);
     ADD("a move to where the store is not seen", STATE_FAILOVER_MIGRATE, test_nbd);
+    ADD("F42: what was served is served once more first", STATE_FAILOVER_MIGRATE, test_serve_again);
     ADD("a move home", STATE_FAILOVER_MIGRATE, test_home);
     ADD("a move without a shutdown", STATE_FAILOVER_MIGRATE, test_no_shutdown);
     ADD("F2: back from every step", STATE_FAILOVER_MIGRATE, test_back);
