@@ -183,6 +183,25 @@ static gboolean save(struct daemon *daemon, const char *id, const char *after, c
     return TRUE;
 }
 
+/* On a target that was abandoned. */
+static void print_left_behind(JsonObject *report)
+{
+    static const struct listing_column columns[] = {
+        {"left behind", "what", listing_cell_text, FALSE},
+        {"what takes it away, there", "command", listing_cell_text, FALSE},
+        {NULL},
+    };
+    JsonObject *behind = json_find_object(report, "left_behind");
+    JsonArray *left = behind ? json_find_array(behind, "left") : NULL;
+    if (!left || json_array_get_length(left) == 0)
+        return;
+    g_autofree char *host = listing_cell_text(behind, "host");
+    g_autofree char *why = listing_cell_text(behind, "why");
+    printf("\nHost %s was abandoned (%s). What is left there must never be started again:\n", host,
+           why);
+    listing_print(left, columns);
+}
+
 static gboolean report(struct daemon *daemon, GError **error)
 {
     const struct operation_options *options = daemon->options;
@@ -194,11 +213,16 @@ static gboolean report(struct daemon *daemon, GError **error)
     if (!id || (options->html && !save(daemon, id, "/report?format=html", options->html, error)) ||
         (options->screenshot && !save(daemon, id, "/screenshot", options->screenshot, error)))
         return FALSE;
-    if (!daemon->as_json)
-        return options->html || options->screenshot || show_operation(daemon, id, error);
+    if (!daemon->as_json && (options->html || options->screenshot))
+        return TRUE;
     g_autofree char *path = daemon_path("/operations/", id, "/report");
     g_autoptr(JsonObject) answer = client_call(daemon->client, "GET", path, NULL, error);
-    return answer && daemon_printed(daemon, answer);
+    if (!answer || daemon_printed(daemon, answer))
+        return answer != NULL;
+    if (!show_operation(daemon, id, error))
+        return FALSE;
+    print_left_behind(answer);
+    return TRUE;
 }
 
 int command_report(int argc, char **argv)

@@ -154,6 +154,8 @@ is "F28: the source does not run" "$(guest_state $machine)" "shut off"
 said_by "F28: what is lost is" 0 'WARNING.*never be started.*left on host there: machine m1' "${abandon[@]}"
 is "F28: it runs where it came from" "$(guest_state $machine) $(state_of $machine)" "running replicating"
 report=$(landfall report $machine --operation "$(operation .id migrate)" --json)
+said_by "F28: the report as text" 0 'Host there was abandoned.*never be started again.*left behind.*machine m1.*virsh destroy' \
+    landfall report $machine --operation "$(operation .id migrate)"
 left=$(jq -r '.left_behind.left[0].command' <<<"$report")
 like "F28: the report tells what is left, and what takes it away" "$left" '^virsh destroy .*; virsh undefine'
 landfall report $machine --operation "$(operation .id migrate)" --html "$KIT_TMP/report.html" >/dev/null
