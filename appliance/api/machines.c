@@ -9,14 +9,20 @@
 #include "appliance/state/hosts.h"
 #include "base/error.h"
 
-static GHashTable *replications_by_machine(GPtrArray *replications)
+#define MACHINES_LIMIT 200
+
+static JsonObject *machine_json(struct state *state, const struct state_machine *machine,
+                                GError **error)
 {
-    GHashTable *table = g_hash_table_new(g_int64_hash, g_int64_equal);
-    for (guint i = 0; i < replications->len; i++) {
-        struct state_replication *replication = replications->pdata[i];
-        g_hash_table_insert(table, &replication->machine, replication);
-    }
-    return table;
+    g_autoptr(GError) none = NULL;
+    struct state_replication *replication = state_replication_get(state, machine->id, &none);
+    JsonObject *object = NULL;
+    if (replication || g_error_matches(none, LANDFALL_ERROR, LANDFALL_ERROR_MISSING))
+        object = answer_machine(machine, replication);
+    else
+        g_propagate_error(error, g_steal_pointer(&none));
+    state_replication_free(replication);
+    return object;
 }
 
 static JsonObject *list_machines(struct request *request, GError **error)
@@ -27,38 +33,34 @@ static JsonObject *list_machines(struct request *request, GError **error)
     if (host && !known)
         return NULL;
     state_host_free(known);
-    g_autoptr(GPtrArray) machines =
-        state_machine_list(state, host, request_query(request, "name"), error);
-    g_autoptr(GPtrArray) replications = machines ? state_replication_list(state, error) : NULL;
-    if (!replications)
+    gint64 before = 0, last = 0, limit = MACHINES_LIMIT;
+    if (!request_query_number(request, "before", 1, G_MAXINT64, &before, error) ||
+        !request_query_number(request, "limit", 1, 1000, &limit, error))
         return NULL;
-    g_autoptr(GHashTable) by_machine = replications_by_machine(replications);
-    JsonArray *items = json_array_new();
-    for (guint i = 0; i < machines->len; i++) {
+    g_autoptr(GPtrArray) machines = state_machine_page(state, host, request_query(request, "name"),
+                                                       before, (guint)limit, error);
+    g_autoptr(JsonArray) items = json_array_new();
+    for (guint i = 0; machines && i < machines->len; i++) {
         const struct state_machine *machine = machines->pdata[i];
-        json_array_add_object_element(
-            items, answer_machine(machine, g_hash_table_lookup(by_machine, &machine->id)));
+        JsonObject *object = machine_json(state, machine, error);
+        if (!object)
+            return NULL;
+        json_array_add_object_element(items, object);
+        last = machine->id;
     }
-    return answer_list(items, 0);
+    if (!machines)
+        return NULL;
+    return answer_list(g_steal_pointer(&items), machines->len == limit ? last : 0);
 }
 
 static JsonObject *get_machine(struct request *request, GError **error)
 {
     struct state *state = request_api(request)->state;
-    g_autoptr(GError) none = NULL;
     gint64 id;
     if (!request_id(request, 0, &id, error))
         return NULL;
     struct state_machine *machine = state_machine_get(state, id, error);
-    if (!machine)
-        return NULL;
-    struct state_replication *replication = state_replication_get(state, id, &none);
-    JsonObject *answer = NULL;
-    if (replication || g_error_matches(none, LANDFALL_ERROR, LANDFALL_ERROR_MISSING))
-        answer = answer_machine(machine, replication);
-    else
-        g_propagate_error(error, g_steal_pointer(&none));
-    state_replication_free(replication);
+    JsonObject *answer = machine ? machine_json(state, machine, error) : NULL;
     state_machine_free(machine);
     return answer;
 }
@@ -73,7 +75,7 @@ static JsonObject *get_readiness(struct request *request, GError **error)
 }
 
 const struct route routes_machines[] = {
-    {"GET", "/api/v1/machines", ROLE_VIEWER, "host name", NULL, list_machines},
+    {"GET", "/api/v1/machines", ROLE_VIEWER, "host name limit before", NULL, list_machines},
     {"GET", "/api/v1/machines/{id}", ROLE_VIEWER, NULL, NULL, get_machine},
     {"GET", "/api/v1/machines/{id}/readiness", ROLE_VIEWER, "store", NULL, get_readiness},
     {NULL},

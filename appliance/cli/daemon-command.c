@@ -116,7 +116,7 @@ static JsonObject *only_replicated(JsonArray *items)
 JsonArray *daemon_machines(struct daemon *daemon, const char *name, GError **error)
 {
     JsonArray *items = NULL;
-    g_autofree char *path = daemon_path("/machines?name=", name, "");
+    g_autofree char *path = daemon_path("/machines?limit=1000&name=", name, "");
     g_autoptr(JsonObject) answer = client_call(daemon->client, "GET", path, NULL, error);
     if (!answer || !json_member_array(answer, "items", LANDFALL_ERROR_SOURCE, &items, error))
         return NULL;

@@ -33,17 +33,29 @@ static gpointer read_machine(struct statement *query)
     return machine;
 }
 
+#define CHOSEN                                                                                     \
+    "FROM machine WHERE (?1 IS NULL OR host = ?1) AND (?2 IS NULL OR ?2 IN (name, uuid, "          \
+    "host || '/' || name, host || '/' || uuid)) "
+
 GPtrArray *state_machine_list(struct state *state, const char *host, const char *name,
                               GError **error)
 {
     struct statement *query =
-        statement_new(state, "SELECT " COLUMNS " FROM machine "
-                             "WHERE (?1 IS NULL OR host = ?1) AND "
-                             "(?2 IS NULL OR ?2 IN (name, uuid, host || '/' || name, "
-                             "host || '/' || uuid)) "
-                             "ORDER BY host, name, id");
+        statement_new(state, "SELECT " COLUMNS " " CHOSEN "ORDER BY host, name, id");
     statement_bind_text(query, host);
     statement_bind_text(query, name);
+    return statement_rows(query, read_machine, (GDestroyNotify)state_machine_free, error);
+}
+
+GPtrArray *state_machine_page(struct state *state, const char *host, const char *name,
+                              gint64 before, guint limit, GError **error)
+{
+    struct statement *query = statement_new(
+        state, "SELECT " COLUMNS " " CHOSEN "AND (?3 = 0 OR id < ?3) ORDER BY id DESC LIMIT ?4");
+    statement_bind_text(query, host);
+    statement_bind_text(query, name);
+    statement_bind_int(query, before);
+    statement_bind_int(query, limit);
     return statement_rows(query, read_machine, (GDestroyNotify)state_machine_free, error);
 }
 

@@ -27,6 +27,11 @@ void state_machine_free(struct state_machine *machine);
 GPtrArray *state_machine_list(struct state *state, const char *host, const char *name,
                               GError **error);
 
+/* The same from the newest on: at most limit, and only ids below before, unless that is 0. A number
+ * stays, whatever a machine is called, so whoever asks page by page misses none. */
+GPtrArray *state_machine_page(struct state *state, const char *host, const char *name,
+                              gint64 before, guint limit, GError **error);
+
 /* How many the host has. */
 gboolean state_machine_count(struct state *state, const char *host, gint64 *ret_count,
                              GError **error);

@@ -38,6 +38,10 @@ answers "the stores" 200 session GET /api/v1/stores
 has_machine() { ask session GET '/api/v1/machines?host=t'; [ "$(field '.items | length')" = 1 ]; }
 ok "there is a machine" wait_for 10 has_machine
 machine=/api/v1/machines/$(field '.items[0].id')
+answers "a page of one" 200 session GET '/api/v1/machines?limit=1'
+is "tells what to ask for next" "$(field .next)" "${machine##*/}"
+answers "the next page" 200 session GET "/api/v1/machines?limit=1&before=$(field .next)"
+is "is the last" "$(field '[(.items | length), .next] | join(" ")')" "0 "
 answers "by its name" 200 session GET '/api/v1/machines?name=test'
 is "one" "$(field '.items | length')" 1
 answers "none of another" 200 session GET '/api/v1/machines?name=fly'

@@ -178,6 +178,16 @@ static void test_machines(struct rig *rig, gconstpointer data)
     g_assert_cmpuint(on_beta->len, ==, 1);
     g_autoptr(GPtrArray) none = state_machine_list(state, "beta", "db", error);
     g_assert_cmpuint(none->len, ==, 0);
+
+    /* Page by page, also when one is called otherwise meanwhile. */
+    g_autoptr(GPtrArray) page = state_machine_page(state, NULL, NULL, 0, 1, error);
+    g_assert_cmpuint(page->len, ==, 1);
+    g_assert_cmpint(((struct state_machine *)page->pdata[0])->id, ==, MAX(id, twin));
+    g_autoptr(GPtrArray) rest = state_machine_page(state, NULL, NULL, MAX(id, twin), 9, error);
+    g_assert_cmpuint(rest->len, ==, 1);
+    g_assert_cmpint(((struct state_machine *)rest->pdata[0])->id, ==, MIN(id, twin));
+    g_autoptr(GPtrArray) there = state_machine_page(state, "beta", "web", 0, 9, error);
+    g_assert_cmpuint(there->len, ==, 1);
     assert_refused(state_machine_get(state, 999, error) != NULL, error, LANDFALL_ERROR_MISSING);
     assert_refused(state_machine_gone(state, 999, 1, error), error, LANDFALL_ERROR_MISSING);
 }
