@@ -4,6 +4,10 @@
 #include "appliance/api/api-private.h"
 #include "appliance/state/sessions.h"
 
+#include <gio/gio.h>
+#include <netinet/in.h>
+#include <string.h>
+
 #define FIRST_LOCK_S 30
 #define FORGIVEN_AFTER_S 3600
 
@@ -21,6 +25,27 @@ static char *key_of(const struct limit *limit, const char *name)
 {
     g_autofree char *text = g_strndup(name, 64);
     return g_strconcat(limit->prefix, text, NULL);
+}
+
+/* Who has an address of IPv6 mostly has all of its /64, and would have as many tries again with
+ * each. */
+static char *network_of(const char *address)
+{
+    g_autoptr(GInetAddress) known = g_inet_address_new_from_string(address);
+    struct in6_addr bytes;
+    if (!known || g_inet_address_get_family(known) != G_SOCKET_FAMILY_IPV6)
+        return g_strdup(address);
+    memcpy(&bytes, g_inet_address_to_bytes(known), sizeof(bytes));
+    if (IN6_IS_ADDR_V4MAPPED(&bytes)) {
+        g_autoptr(GInetAddress) within =
+            g_inet_address_new_from_bytes(bytes.s6_addr + 12, G_SOCKET_FAMILY_IPV4);
+        return g_inet_address_to_string(within);
+    }
+    memset(bytes.s6_addr + 8, 0, 8);
+    g_autoptr(GInetAddress) network =
+        g_inet_address_new_from_bytes(bytes.s6_addr, G_SOCKET_FAMILY_IPV6);
+    g_autoptr(GInetAddressMask) mask = g_inet_address_mask_new(network, 64, NULL);
+    return g_inet_address_mask_to_string(mask);
 }
 
 static gboolean check(struct request *request, const struct limit *limit, const char *name,
@@ -67,7 +92,7 @@ static gboolean count(struct request *request, const struct limit *limit, const 
 
 gboolean lockout_try(struct request *request, const char *account, GError **error)
 {
-    const char *address = request_address(request);
+    g_autofree char *address = network_of(request_address(request));
     return check(request, &account_limit, account, error) &&
            check(request, &address_limit, address, error) &&
            count(request, &account_limit, account, error) &&
@@ -77,7 +102,8 @@ gboolean lockout_try(struct request *request, const char *account, GError **erro
 gboolean lockout_succeeded(struct request *request, const char *account, GError **error)
 {
     g_autofree char *account_key = key_of(&account_limit, account);
-    g_autofree char *address_key = key_of(&address_limit, request_address(request));
+    g_autofree char *address = network_of(request_address(request));
+    g_autofree char *address_key = key_of(&address_limit, address);
     return state_lockout_clear(request_api(request)->state, account_key, error) &&
            state_lockout_clear(request_api(request)->state, address_key, error);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Guessing is slow: after some failures in a row of one account, or from one address, further tries
- * are refused for a time that doubles with each. It survives a restart. Root on the unix socket
- * needs no password, so nobody can lock him out. */
+/* Guessing is slow: after some failures in a row of one account, or from one address (of IPv6: from
+ * one /64), further tries are refused for a time that doubles with each. It survives a restart.
+ * Root on the unix socket needs no password, so nobody can lock him out. */
 
 #include "appliance/api/request.h"
 

@@ -146,6 +146,14 @@ guess another
 is "H6: guesses from one address are limited, too" "$code" 429
 like "in the audit" "$(sql "SELECT object FROM audit WHERE action = 'login.lock'")" 'address/127.0.0.1'
 sql "DELETE FROM lockout"
+stop_process "$LANDFALLD_PID"
+api_start --listen '[::]:0'
+port=${API_HTTPS##*:}
+for API_HTTPS in "[::1]:$port" "127.0.0.1:$port"; do guess another; done
+is "H6: of IPv6 a whole /64 counts, of IPv4 an address, whatever the socket calls it" \
+    "$(sql "SELECT group_concat(key, ' ') FROM (SELECT key FROM lockout WHERE key LIKE 'address/%' ORDER BY key)")" \
+    'address/127.0.0.1 address/::/64'
+sql "DELETE FROM lockout"
 pids=()
 for number in {1..12}; do
     curl -sk -o "$KIT_TMP/at-once" -w '%{http_code}\n' -H 'Content-Type: application/json' \
