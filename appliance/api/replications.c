@@ -8,6 +8,7 @@
 #include "appliance/inventory/inventory.h"
 #include "appliance/jobs/replication-json.h"
 #include "appliance/jobs/scheduler.h"
+#include "appliance/state/machines.h"
 #include "base/json.h"
 
 #define SETTINGS                                                                                   \
@@ -79,15 +80,60 @@ static JsonObject *settings_of(const struct request *request)
     return settings;
 }
 
+static JsonObject *begin(struct request *request, gint64 machine, GError **error)
+{
+    gint64 job;
+    g_autoptr(JsonObject) settings = settings_of(request);
+    return scheduler_replicate(request_api(request)->scheduler, request_who(request), machine,
+                               settings, &job, error)
+               ? job_answer(request, job)
+               : NULL;
+}
+
+/* By what was seen just now. */
+static gboolean judge_again(gpointer data)
+{
+    struct request *request = data;
+    g_autoptr(GError) error = NULL;
+    JsonObject *answer = NULL;
+    gint64 machine;
+    if (request_api(request) && request_machine(request, &machine, &error) &&
+        check_ready(request, machine, &error))
+        answer = begin(request, machine, &error);
+    request_finish(request, answer, error);
+    return G_SOURCE_REMOVE;
+}
+
+static void on_looked(gpointer data)
+{
+    g_idle_add(judge_again, data);
+}
+
+/* What stood in the way may just have been removed. FALSE: there is nobody to ask. */
+static gboolean look_again(struct request *request, gint64 machine)
+{
+    struct api *api = request_api(request);
+    struct state_machine *known = state_machine_get(api->state, machine, NULL);
+    gboolean looks =
+        known && inventory_look(api->inventory, known->host, known->uuid, on_looked, request);
+    state_machine_free(known);
+    if (looks)
+        request_defer(request);
+    return looks;
+}
+
 static JsonObject *replicate(struct request *request, GError **error)
 {
-    gint64 machine, job;
-    g_autoptr(JsonObject) settings = settings_of(request);
-    if (!request_machine(request, &machine, error) || !check_ready(request, machine, error) ||
-        !scheduler_replicate(request_api(request)->scheduler, request_who(request), machine,
-                             settings, &job, error))
+    g_autoptr(GError) refusal = NULL;
+    gint64 machine;
+    if (!request_machine(request, &machine, error))
         return NULL;
-    return job_answer(request, job);
+    if (check_ready(request, machine, &refusal))
+        return begin(request, machine, error);
+    if (!g_error_matches(refusal, LANDFALL_ERROR, LANDFALL_ERROR_CONFLICT) ||
+        !look_again(request, machine))
+        g_propagate_error(error, g_steal_pointer(&refusal));
+    return NULL;
 }
 
 static JsonObject *change(struct request *request, GError **error)

@@ -135,7 +135,17 @@ ok "J10: what is to be kept is proven" landfall store verify "$daemon_store" m1
 
 # --- a host that is gone for good ---------------------------------------------------------------
 
-m1=$(replicate m1 --interval 1h)
+# Its libvirtd is just being restarted.
+libvirtd_stop
+wait_for 20 state_is "SELECT status FROM host" lost
+landfall replicate m1 --store main --interval 1h >"$KIT_TMP/asked" 2>&1 &
+asked=$!
+sleep 0.5
+libvirtd_start
+wait $asked && status=0 || status=$?
+is "F34: whoever asks for a replication is not refused for what was seen before" $status 0
+diag "$(<"$KIT_TMP/asked")"
+m1=$(state "SELECT machine FROM replication")
 wait_for 20 job_is "$(state "SELECT max(id) FROM job WHERE kind = 'cycle'")" "done"
 libvirtd_stop
 job=$(job_of landfall stop m1 --delete-replica)
