@@ -133,6 +133,32 @@ static gboolean finish_and_let_go(const struct cycle *cycle, struct manifest *ma
            observer->source_done(observer->data, error);
 }
 
+static gboolean is_same(const struct manifest *one, const struct manifest *other)
+{
+    if (one->disks->len != other->disks->len)
+        return FALSE;
+    for (guint i = 0; i < one->disks->len; i++) {
+        const struct manifest_disk *disk = one->disks->pdata[i];
+        const struct manifest_disk *like = manifest_disk_find(other, disk->name);
+        if (!like || disk->size_bytes != like->size_bytes || disk->seed != like->seed ||
+            !block_hash_equal(&disk->root_hash, &like->root_hash))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* What has the content of a machine that had shut down is as good, whatever is known of that
+ * machine since: the caller may have started it, without letting it run, to read it. */
+static void inherit_consistency(const struct cycle *cycle, struct manifest *manifest)
+{
+    const GPtrArray *known = cycle->machine->manifests;
+    const struct manifest *last = known->len > 0 ? known->pdata[known->len - 1] : NULL;
+    if (!last || strcmp(last->consistency, "shutdown") != 0 || !is_same(manifest, last))
+        return;
+    g_free(manifest->consistency);
+    manifest->consistency = g_strdup(last->consistency);
+}
+
 /* Everything the manifest names is durable, then the manifest: the commit. */
 static gboolean commit(struct cycle *cycle, struct manifest *manifest, GError **error)
 {
@@ -154,6 +180,7 @@ static gboolean commit(struct cycle *cycle, struct manifest *manifest, GError **
         !describe_machine(cycle, manifest, error) ||
         !store_check_named(cycle->machine, manifest, error))
         return FALSE;
+    inherit_consistency(cycle, manifest);
     gboolean ok = manifest_write(manifest, path, error);
     /* Renamed but not known to be durable: what it names must stay, the next open decides. */
     gboolean exists;

@@ -60,6 +60,16 @@ static gboolean start_paused(struct snapshot *snapshot, GError **error)
     return snapshot->started_paused;
 }
 
+/* libvirt forgets how a machine went off when it is restarted itself, and we destroy what we have
+ * started to read. It may have taken a SIGTERM from somebody else for a shutdown of the guest's. */
+static enum snapshot_consistency consistency_off(const struct snapshot_machine *machine)
+{
+    int state = VIR_DOMAIN_NOSTATE, reason = 0;
+    gboolean shut_down = virDomainGetState(machine->domain, &state, &reason, 0) == 0 &&
+                         state == VIR_DOMAIN_SHUTOFF && reason == VIR_DOMAIN_SHUTOFF_SHUTDOWN;
+    return shut_down ? SNAPSHOT_SHUTDOWN : SNAPSHOT_OFF;
+}
+
 static gboolean ask_active(struct snapshot *snapshot, const struct snapshot_plan *plan,
                            gboolean *ret_active, GError **error)
 {
@@ -67,6 +77,8 @@ static gboolean ask_active(struct snapshot *snapshot, const struct snapshot_plan
     if (!snapshot_machine_revive(machine, error) ||
         !snapshot_machine_ask_active(machine, ret_active, error))
         return FALSE;
+    if (!*ret_active)
+        snapshot->consistency = consistency_off(machine);
     if (!*ret_active || !plan->off)
         return TRUE;
     landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
@@ -118,9 +130,7 @@ static gboolean try_begin(struct snapshot *snapshot, const struct snapshot_plan 
     }
     gboolean stood_still = snapshot_thaw(&freeze, snapshot->warnings);
     snapshot->unthawed = freeze;
-    if (snapshot->started_paused)
-        snapshot->consistency = SNAPSHOT_SHUTDOWN;
-    else
+    if (!snapshot->started_paused)
         snapshot->consistency = stood_still ? SNAPSHOT_FILESYSTEM : SNAPSHOT_CRASH;
     return begun;
 }

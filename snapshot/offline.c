@@ -359,7 +359,6 @@ gboolean snapshot_offline_begin(struct snapshot *snapshot, const struct snapshot
         return FALSE;
     snapshot->is_offline = TRUE;
     if (serve(snapshot, plan, FALSE)) {
-        snapshot->consistency = SNAPSHOT_SHUTDOWN;
         for (gsize i = 0; i < plan->disk_count && !snapshot->checkpoint; i++)
             snapshot->checkpoint = g_strdup(plan->disks[i].base_checkpoint);
         return TRUE;

@@ -58,7 +58,8 @@ struct snapshot_plan {
 enum snapshot_consistency {
     SNAPSHOT_CRASH,      /* as after a power cut */
     SNAPSHOT_FILESYSTEM, /* file systems were frozen */
-    SNAPSHOT_SHUTDOWN,   /* the machine was off */
+    SNAPSHOT_SHUTDOWN,   /* the machine was off, and its guest had shut down */
+    SNAPSHOT_OFF,        /* the machine was off: it was killed, or nobody knows how it went off */
 };
 
 /* One disk of a running snapshot. Owned by the snapshot. */

@@ -21,6 +21,7 @@ static const char *const consistency_names[] = {
     [SNAPSHOT_CRASH] = "crash",
     [SNAPSHOT_FILESYSTEM] = "filesystem",
     [SNAPSHOT_SHUTDOWN] = "shutdown",
+    [SNAPSHOT_OFF] = "crash",
 };
 
 #define LOCAL_RECONNECT_SECONDS 2u
@@ -239,7 +240,7 @@ static void tell_warnings(struct machine_cycle *cycle)
         warn(cycle, "snapshot", NULL, warnings->pdata[cycle->warnings_told]);
 }
 
-/* That a machine is off does not tell how it got there. */
+/* Who has forced it off knows better than libvirt, which may have seen QEMU end in order. */
 static enum snapshot_consistency consistency_of(const struct machine_cycle *cycle)
 {
     enum snapshot_consistency consistency = snapshot_consistency(cycle->snapshot);

@@ -54,6 +54,7 @@ ok "off: with all that was acknowledged" \
 
 cycle m1
 cycle_ok "off: a second cycle"
+is "R17: off: its content is as good as that of the first" "$(jq -r .consistency <<<"$result")" shutdown
 is "off: it is a delta" "$(modes)" "vda=bitmap vdb=hash-scan(format-without-bitmaps)"
 is "off: nothing changed" "$(disk_of vda changed_blocks) $(disk_of vda sent_bytes)" "0 0"
 is "off: the machine is off still" "$(guest_state m1)" "shut off"

@@ -10,12 +10,12 @@ guest_make_disk "$KIT_TMP/vdb.raw" raw 24M
 guest_define m1 --mode writer --rate 30 --disk "vda:qcow2:$KIT_TMP/vda.qcow2" \
     --disk "vdb:raw:$KIT_TMP/vdb.raw"
 
-# proven NAME MODE: the last cycle succeeded, and its replica is what the machine has.
+# proven NAME MODE [CONSISTENCY]: the last cycle succeeded, and its replica is what the machine has.
 proven() {
     local disk
     cycle_ok "$1"
     diag "$(jq -c .timings <<<"$result")"
-    is "$1: consistency" "$(jq -r .consistency <<<"$result")" shutdown
+    is "S11: $1: consistency" "$(jq -r .consistency <<<"$result")" "${3:-shutdown}"
     is "F16: $1: it is proven" "$(jq -r '[.disks[].verified.mode] | unique | join(" ")' <<<"$result")" "$2"
     is "F16: $1: by the root of both sides" \
         "$(jq -c '[.disks[] | .verified.root_hash == .root_hash] | unique' <<<"$result")" "[true]"
@@ -107,7 +107,7 @@ is "the way back: only one checkpoint is left" "$(left_on_host m1)" "$nothing_le
 
 guest_power_cut m1
 cycle m1 --final
-proven "after a power cut" transferred
+proven "after a power cut" transferred crash
 ok "S10: after a power cut: it was started paused" started_paused
 is "after a power cut: all is scanned" "$(modes)" "vda=hash-scan(bitmap-broken) vdb=hash-scan(format-without-bitmaps)"
 

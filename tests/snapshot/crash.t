@@ -102,7 +102,7 @@ cleans "off, virDomainDestroyFlags:kill-after" "$two"
 hold "${plan[@]}"
 is "off: after all that the bitmap is sound" "$(field '.disks.vda | "\(.bitmap) \(.cause)"')" \
     "qemu:dirty-bitmap:landfall-delta null"
-is "off: the consistency is that of a shutdown" "$(field .consistency)" shutdown
+is "off: that it was shut down is not known any more" "$(field .consistency)" off
 hold_kill
 virsh -q resume demo
 guest_open_channel demo

@@ -45,7 +45,7 @@ before=$(host_state)
 hold --machine demo --disk vda --disk vdb --disk vdc
 is "off: snapshot of an image, a read-only image and a network disk" \
     "$(field '"\(.consistency) \([.disks[] | .cause // "-"] | join(" "))"')" \
-    "shutdown - format-without-bitmaps format-without-bitmaps"
+    "off - format-without-bitmaps format-without-bitmaps"
 ok "a network disk can be read" nbdcopy "$(field .disks.vdc.uri)" "$KIT_TMP/net.copy"
 ok "and is what the network serves" cmp "$KIT_TMP/net.copy" \
     <(nbdcopy "nbd+unix:///?socket=$KIT_TMP/net.sock" -)

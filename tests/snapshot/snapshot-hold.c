@@ -126,7 +126,7 @@ static int clean(struct snapshot_machine *machine)
 
 static void print_snapshot(const struct snapshot *snapshot)
 {
-    static const char *const consistency_names[] = {"crash", "filesystem", "shutdown"};
+    static const char *const consistency_names[] = {"crash", "filesystem", "shutdown", "off"};
     g_autoptr(JsonBuilder) builder = json_builder_new();
     json_builder_begin_object(builder);
     add(builder, "checkpoint", snapshot_checkpoint(snapshot));

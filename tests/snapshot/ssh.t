@@ -12,7 +12,7 @@ guest_define demo --disk "vda:qcow2:$room_images/a.qcow2"
 before=$(host_state)
 LIBVIRT_DEFAULT_URI="qemu+ssh://root@127.0.0.1:2222/system?keyfile=$remote_key"
 hold --machine demo --disk vda
-is "a machine of a host behind ssh" "$(field '"\(.error) \(.consistency)"')" "null shutdown"
+is "a machine of a host behind ssh" "$(field '"\(.error) \(.consistency)"')" "null off"
 is "the URI names the export only" "$(field .disks.vda.uri)" nbd:///vda
 hold_say sizes
 is "the command carries the disk" "$(field .vda)" 67108864
