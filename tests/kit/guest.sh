@@ -79,11 +79,14 @@ END
 #   --append TEXT         more words for the kernel
 #   --boot disk           from its first disk (guest_make_booting_disk), which holds the words too
 guest_xml() {
-    local name=$1 mode=idle memory=160 machine=pc append='' uuid='' devices='' boot=kernel console
+    local name=$1 mode=idle memory=160 machine=pc append='' uuid='' devices='' scsi='' boot=kernel console
     shift
     while [ $# -gt 0 ]; do
         case $1 in
-        --disk) devices+=$(kit_disk_xml "$2")$'\n' ;;
+        --disk)
+            devices+=$(kit_disk_xml "$2")$'\n'
+            [[ $2 != sd* ]] || scsi="    <controller type='scsi' model='virtio-scsi'/>"$'\n'
+            ;;
         --mode) mode=$2 ;;
         --rate) append+=" landfall.rate=$2" ;;
         --limit) append+=" landfall.limit=$2" ;;
@@ -130,8 +133,7 @@ $boot
   <on_reboot>restart</on_reboot>
   <on_crash>destroy</on_crash>
   <devices>
-$devices    <controller type='scsi' model='virtio-scsi'/>
-    <controller type='usb' model='none'/>
+$devices$scsi    <controller type='usb' model='none'/>
     <memballoon model='none'/>
     $console
     <serial type='pty'><target port='1'/></serial>
