@@ -4,6 +4,7 @@
 
 #include "appliance/cli/command.h"
 #include "appliance/cli/daemon-command.h"
+#include "appliance/cli/machine-pages.h"
 #include "appliance/cli/text.h"
 #include "base/json.h"
 
@@ -114,9 +115,6 @@ static const struct listing_column operation_columns[] = {
     {NULL},
 };
 
-/* So many are asked for at once. */
-#define PAGE 64
-
 struct machine_options {
     char *host;
     gboolean all;
@@ -135,60 +133,16 @@ static void remove_past(JsonArray *machines)
             json_array_remove_element(machines, i);
 }
 
-/* *ret_next: what to ask for next, 0: these are the last. */
-static gboolean add_page(struct daemon *daemon, const char *path, GPtrArray *machines,
-                         gint64 *ret_next, GError **error)
-{
-    JsonArray *items = NULL;
-    g_autoptr(JsonObject) answer = client_call(daemon->client, "GET", path, NULL, error);
-    if (!answer || !json_member_array(answer, "items", LANDFALL_ERROR_SOURCE, &items, error))
-        return FALSE;
-    for (guint i = 0; i < json_array_get_length(items); i++) {
-        JsonObject *machine;
-        if (!json_element_object(items, i, "items", LANDFALL_ERROR_SOURCE, &machine, error))
-            return FALSE;
-        g_ptr_array_add(machines, json_object_ref(machine));
-    }
-    *ret_next = listing_int(answer, "next");
-    return TRUE;
-}
-
-static int by_host_and_name(gconstpointer a, gconstpointer b)
-{
-    JsonObject *one = *(JsonObject *const *)a, *other = *(JsonObject *const *)b;
-    int order = g_strcmp0(listing_string(one, "host"), listing_string(other, "host"));
-    return order ? order : g_strcmp0(listing_string(one, "name"), listing_string(other, "name"));
-}
-
-/* Page by page; the caller owns it. */
-static JsonObject *all_machines(struct daemon *daemon, const char *host, GError **error)
-{
-    g_autoptr(GPtrArray) machines =
-        g_ptr_array_new_with_free_func((GDestroyNotify)json_object_unref);
-    g_autofree char *where = host ? daemon_path("&host=", host, "") : g_strdup("");
-    gint64 next = G_MAXINT64;
-    while (next > 0) {
-        g_autofree char *path =
-            g_strdup_printf("/machines?limit=%d&before=%" G_GINT64_FORMAT "%s", PAGE, next, where);
-        if (!add_page(daemon, path, machines, &next, error))
-            return NULL;
-    }
-    g_ptr_array_sort(machines, by_host_and_name);
-    JsonArray *items = json_array_new();
-    for (guint i = 0; i < machines->len; i++)
-        json_array_add_object_element(items, json_object_ref(machines->pdata[i]));
-    JsonObject *all = json_object_new();
-    json_object_set_array_member(all, "items", items);
-    return all;
-}
-
 static gboolean list(struct daemon *daemon, GError **error)
 {
     const struct machine_options *options = daemon->options;
-    g_autoptr(JsonObject) answer = all_machines(daemon, options->host, error);
-    if (!answer || daemon_printed(daemon, answer))
-        return answer != NULL;
-    JsonArray *items = json_object_get_array_member(answer, "items");
+    JsonArray *items = machine_pages(daemon, "host", options->host, error);
+    g_autoptr(JsonObject) answer = json_object_new();
+    if (!items)
+        return FALSE;
+    json_object_set_array_member(answer, "items", items);
+    if (daemon_printed(daemon, answer))
+        return TRUE;
     if (!options->all)
         remove_past(items);
     listing_print(items, machine_columns);

@@ -2,6 +2,7 @@
 #include "appliance/cli/daemon-command.h"
 #include "appliance/cli/command.h"
 #include "appliance/cli/connection.h"
+#include "appliance/cli/machine-pages.h"
 #include "base/json.h"
 
 #include <stdio.h>
@@ -115,13 +116,9 @@ static JsonObject *only_replicated(JsonArray *items)
 
 JsonArray *daemon_machines(struct daemon *daemon, const char *name, GError **error)
 {
-    JsonArray *items = NULL;
-    g_autofree char *path = daemon_path("/machines?limit=1000&name=", name, "");
-    g_autoptr(JsonObject) answer = client_call(daemon->client, "GET", path, NULL, error);
-    if (!answer || !json_member_array(answer, "items", LANDFALL_ERROR_SOURCE, &items, error))
-        return NULL;
-    if (json_array_get_length(items) > 0)
-        return json_array_ref(items);
+    g_autoptr(JsonArray) items = machine_pages(daemon, "name", name, error);
+    if (!items || json_array_get_length(items) > 0)
+        return g_steal_pointer(&items);
     landfall_error_set(error, LANDFALL_ERROR_MISSING, "landfall machine list shows them",
                        "there is no machine '%s'", name);
     return NULL;
