@@ -23,23 +23,23 @@ fact() {
 says() {
     [[ $(landfalld_sql state "$1") =~ $2 ]]
 }
-# soon NAME SQL REGEX [SECONDS]
+# soon NAME SQL REGEX
 soon() {
-    wait_for "${4:-3}" says "$2" "$3" || true
+    wait_for 30 says "$2" "$3" || true
     like "$1" "$(landfalld_sql state "$2")" "$3"
 }
 
-soon "A20: a machine that is off" "SELECT power FROM machine" '^off$' 8
+soon "A20: a machine that is off" "SELECT power FROM machine" '^off$'
 guest_start m1
 soon "A20: it starts" "SELECT power FROM machine" '^running$'
 ok "the guest boots" guest_wait_ready m1
-soon "A23: its agent is there" "$(fact '$.agent.connected')" '^1$' 10
-soon "A23: and tells of file systems" "$(fact '$.agent.report.file_systems[0].type')" '^ext4$' 10
+soon "A23: its agent is there" "$(fact '$.agent.connected')" '^1$'
+soon "A23: and tells of file systems" "$(fact '$.agent.report.file_systems[0].type')" '^ext4$'
 virsh -q attach-disk m1 "$KIT_TMP/vdb.qcow2" vdb --subdriver qcow2 --live
 soon "A20: a disk that is plugged in appears" "$(fact '$.disks[1].name')" '^vdb$'
-soon "A23: with its size" "$(fact '$.disks[1].capacity_bytes')" "^$((32 << 20))\$" 8
+soon "A23: with its size" "$(fact '$.disks[1].capacity_bytes')" "^$((32 << 20))\$"
 virsh -q detach-disk m1 vdb --live
-soon "A20: and goes when it is pulled" "$(fact '$.disks[1].name')" '^$' 10
+soon "A20: and goes when it is pulled" "$(fact '$.disks[1].name')" '^$'
 
 ok "a cycle" landfall cycle --host qemu:///system --machine m1 --store "$KIT_TMP/store"
 virsh -q desc m1 --title "after a cycle" --live
@@ -50,7 +50,7 @@ qemu=$(guest_qemu_pid m1)
 kill -s STOP "$qemu"
 virsh -q desc m1 --title "QEMU stands still" --live
 soon "A22: QEMU stands still: the machine does not answer" "$(fact '$.unresponsive')" \
-    'no answer in 2 s' 8
+    'no answer in 2 s'
 soon "A22: what libvirt knows is known" "$(fact '$.title')" 'QEMU stands still'
 soon "A22: its host is connected" "SELECT status FROM host" '^connected$'
 kill -s CONT "$qemu"

@@ -14,7 +14,7 @@ says() {
 }
 # soon NAME SQL EXPECTED
 soon() {
-    wait_for 8 says "$2" "$3" || true
+    wait_for 30 says "$2" "$3" || true
     is "$1" "$(sql "$2")" "$3"
 }
 define() {

@@ -71,7 +71,7 @@ lost() {
     end_cycle
     is "$1: the cycle fails" "$status" 1
     like "$1: it says what happened" "$messages" "$2"
-    ok "$1: at once ($took_ms ms)" [ $took_ms -lt 10000 ]
+    ok "$1: at once ($took_ms ms)" [ $took_ms -lt 15000 ]
     is "$1: no recovery point" "$(points)" "$before"
 }
 
