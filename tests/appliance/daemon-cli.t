@@ -8,15 +8,6 @@ requires jq setpriv script
 
 export LANDFALL_SOCKET=$KIT_TMP/d-run/landfalld.sock
 
-# status NAME EXPECTED REGEX COMMAND…: the exit code, and what is said on both streams.
-status() {
-    local name=$1 expected=$2 regex=$3
-    shift 3
-    run "$@"
-    is "$name: exit code" "$status" "$expected"
-    like "$name: what is said" "$output" "$regex"
-}
-
 # json NAME FILTER EXPECTED COMMAND…: one JSON text on standard output and nothing else anywhere.
 json() {
     local name=$1 filter=$2 expected=$3

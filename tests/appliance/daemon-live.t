@@ -11,15 +11,6 @@ requires jq script
 export LANDFALL_SOCKET=$KIT_TMP/d-run/landfalld.sock
 store=$KIT_TMP/store
 
-# status NAME EXPECTED REGEX COMMAND…: the exit code, and what is said on both streams.
-status() {
-    local name=$1 expected=$2 regex=$3
-    shift 3
-    run "$@"
-    is "$name: exit code" "$status" "$expected"
-    like "$name: what is said" "$output" "$regex"
-}
-
 # machine NAME FILTER: of the daemon's machine.
 machine() {
     landfall machine show "$1" --json | jq -r "$2"

@@ -8,15 +8,6 @@ requires jq script
 
 export LANDFALL_SOCKET=$KIT_TMP/d-run/landfalld.sock
 
-# status NAME EXPECTED REGEX COMMAND…: the exit code, and what is said on both streams.
-status() {
-    local name=$1 expected=$2 regex=$3
-    shift 3
-    run "$@"
-    like "$name: exit code" "$status" "^$expected\$"
-    like "$name: what is said" "$output" "$regex"
-}
-
 # --- what is wrong with the line is said without asking anybody ---------------------------------
 
 status "F51: a duration that is none" 2 "--wait: 'soon' is no duration.*hint: such as" landfall test-migrate m --wait soon

@@ -157,3 +157,34 @@ same_as_independent() {
     done
     rm -f "$KIT_TMP"/independent.*
 }
+
+# --- a machine m1 with vda, which has bitmaps, and vdb, a raw disk -------------------------------
+
+# equals_disks NAME: it is off, and its latest recovery point is what it has.
+equals_disks() {
+    local disk
+    for disk in vda vdb; do
+        ok "$1: export $disk" export_disk m1 0 $disk
+    done
+    ok "$1: vda is what the machine has" qemu-img compare -q "$KIT_TMP/vda.qcow2" "$KIT_TMP/copy.vda"
+    ok "$1: vdb is what the machine has" cmp "$KIT_TMP/vdb.raw" "$KIT_TMP/copy.vdb"
+}
+
+# running_delta NAME: it is off, boots and writes on; a cycle meanwhile is a delta.
+running_delta() {
+    local acked disk
+    guest_start m1
+    ok "$1: the guest boots again" guest_wait_ready m1
+    guest_wait_more_acked m1 30 10
+    acked=$(guest_acked m1)
+    cycle m1 --on-snapshot "$live_hook"
+    cycle_ok "$1: the cycle"
+    is "$1: it is a delta" "$(modes)" "vda=bitmap vdb=hash-scan(format-without-bitmaps)"
+    is "$1: consistency" "$(jq -r .consistency <<<"$result")" crash
+    for disk in vda vdb; do
+        ok "$1: export $disk" export_disk m1 0 $disk
+    done
+    same_as_independent "$1" vda vdb
+    ok "$1: with all that was acknowledged" \
+        record-check --at-least "$acked" "$KIT_TMP/copy.vda" "$KIT_TMP/copy.vdb"
+}

@@ -25,16 +25,6 @@ commits "delta 4" "${vda[@]}"
 good=$STORE
 random_bytes "$disk" 0 65536 # what every refused cycle would have to write
 
-# spoiled NAME: a fresh copy of the store to spoil.
-spoiled() {
-    name=$1
-    STORE=$KIT_TMP/spoiled
-    rm -rf "$STORE"
-    cp -a "$good" "$STORE"
-    disks=$STORE/m1/disks/vda
-    points=$STORE/m1/recovery-points
-}
-
 # is_refused STATUS CODE MESSAGE [ARGUMENT…]: the cycle is, and the store stays as it was.
 is_refused() {
     local before expected=("${@:1:3}")

@@ -93,12 +93,10 @@ broken "shrinks between two connections" "^disk vda: nbd.* had 16777216 bytes, a
 truncate -s 16M "$KIT_TMP/cut.raw"
 random_bytes "$KIT_TMP/cut.raw" 0 $((16 * MIB))
 serve cut --filter=rate file "$KIT_TMP/cut.raw" rate=32M
-landfall-replicate --store "$STORE" --machine "$MACHINE" "${vda[@]}" >"$EVENTS" 2>"$EVENTS.stderr" &
-child=$!
+begin_cycle "${vda[@]}"
 ok "cut: the cycle is under way" wait_for 20 under_way
 truncate -s 4M "$KIT_TMP/cut.raw"
-status=0
-wait $child || status=$?
+end_cycle
 broken "cut under the server" "^disk vda: cannot read"
 
 # One of two disks: both commit, or none.

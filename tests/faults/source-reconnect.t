@@ -23,21 +23,6 @@ serve() {
     vda=(--disk "vda=$KIT_URI")
 }
 
-# begin ARGUMENT…: a cycle in the background; end waits for it, $took_ms is how long that took.
-begin() {
-    : >"$EVENTS"
-    landfall-replicate --store "$STORE" --machine "$MACHINE" "$@" >"$EVENTS" 2>"$EVENTS.stderr" &
-    child=$!
-}
-
-end() {
-    local begun
-    begun=$(kit_now)
-    status=0
-    wait $child || status=$?
-    took_ms=$((($(kit_now) - begun) / 1000))
-}
-
 # kill_server: and forget it, so that the shell has no word about it.
 kill_server() {
     disown "$server"
@@ -106,14 +91,14 @@ for round in 1 2 3; do
     random_bytes "$disk" $((round * MIB)) $((3 * MIB))
 done
 serve dies "${slow[@]}" logfile="$KIT_TMP/log.0"
-begin "${vda[@]}"
+begin_cycle "${vda[@]}"
 for round in 1 2 3; do
     wait_for 20 has_read $((round * 2 * MIB))
     kill_server
     sleep 0.$((round * 3))
     serve dies "${slow[@]}" logfile="$KIT_TMP/log.$round"
 done
-end
+end_cycle
 went_on "a server killed three times"
 points="1 2"
 ok "a server killed three times: is said" [ "$(warnings source-reconnected)" -ge 3 ]
@@ -129,20 +114,20 @@ random_bytes "$disk" 0 $MIB
 serve gone "${slow[@]}" logfile="$KIT_TMP/log.gone"
 patience=2
 [ -z "${LANDFALL_LONG:-}" ] || patience=20
-begin "${vda[@]}" --reconnect-seconds $patience
+begin_cycle "${vda[@]}" --reconnect-seconds $patience
 wait_for 20 has_read $((2 * MIB))
 kill_server
-end
+end_cycle
 gave_up "gone for good" "^disk vda: lost the connection to nbd.*gone.sock, and no new one for $patience s: "
 ok "gone for good: in time ($took_ms ms)" \
     [ $took_ms -ge $((patience * 1000 - 500)) -a $took_ms -le $((patience * 1000 + 4000)) ]
 serve gone "${slow[@]}" logfile="$KIT_TMP/log.gone"
-begin "${vda[@]}"
+begin_cycle "${vda[@]}"
 wait_for 20 has_read $((2 * MIB))
 kill_server
 sleep 0.5
 kill -TERM $child
-end
+end_cycle
 refused "ended while it connects again" 1 cancelled "cancelled"
 ok "ended while it connects again: at once ($took_ms ms)" [ $took_ms -le 8000 ]
 
@@ -151,41 +136,41 @@ ok "ended while it connects again: at once ($took_ms ms)" [ $took_ms -le 8000 ]
 cp "$disk" "$KIT_TMP/smaller.raw"
 truncate -s $((size - MIB)) "$KIT_TMP/smaller.raw"
 serve other "${slow[@]}" logfile="$KIT_TMP/log.other"
-begin "${vda[@]}"
+begin_cycle "${vda[@]}"
 wait_for 20 has_read $((2 * MIB))
 kill_server
 serve other file "$KIT_TMP/smaller.raw"
-end
+end_cycle
 gave_up "another size" "^disk vda: nbd.*other.sock had $size bytes, and on another connection has $((size - MIB))$"
 
 # --- a server that is stopped for a while -------------------------------------------------------
 
 serve stops "${slow[@]}" logfile="$KIT_TMP/log.stops"
-begin "${vda[@]}"
+begin_cycle "${vda[@]}"
 wait_for 20 has_read $((2 * MIB))
 kill -STOP "$server"
 sleep 2
 kill -CONT "$server"
-end
+end_cycle
 went_on "stopped for a while"
 points="1 2 3"
 is "stopped for a while: no new connection" "$(warnings source-reconnected)" 0
 serve stops "${slow[@]}" logfile="$KIT_TMP/log.stops"
-begin "${vda[@]}"
+begin_cycle "${vda[@]}"
 wait_for 20 has_read $((2 * MIB))
 kill -STOP "$server"
 sleep 0.5
 kill -TERM $child
-end
+end_cycle
 refused "ended while the server is stopped" 1 cancelled "cancelled"
 ok "ended while the server is stopped: soon ($took_ms ms)" [ $took_ms -le 15000 ]
 kill_server
 if [ -n "${LANDFALL_LONG:-}" ]; then
     serve stops "${slow[@]}" logfile="$KIT_TMP/log.stops"
-    begin "${vda[@]}"
+    begin_cycle "${vda[@]}"
     wait_for 20 has_read $((2 * MIB))
     kill -STOP "$server"
-    end
+    end_cycle
     kill_server
     gave_up "stopped for good" "^disk vda: lost the connection .*, and no new one for 20 s: "
     ok "stopped for good: in time ($took_ms ms)" [ $took_ms -le 90000 ]
@@ -234,11 +219,11 @@ ok "a bad sector: is in the bytes named" \
 psktool -u alice -p "$KIT_TMP/keys.psk" >"$KIT_TMP/psktool" 2>&1
 tls=(--tls=require --tls-psk="$KIT_TMP/keys.psk" "${slow[@]}")
 serve tls "${tls[@]}" logfile="$KIT_TMP/log.tls"
-begin --disk "vda=nbds+unix://alice@/?socket=$KIT_TMP/tls.sock&tls-psk-file=$KIT_TMP/keys.psk"
+begin_cycle --disk "vda=nbds+unix://alice@/?socket=$KIT_TMP/tls.sock&tls-psk-file=$KIT_TMP/keys.psk"
 wait_for 20 has_read $((2 * MIB))
 kill_server
 serve tls "${tls[@]}" logfile="$KIT_TMP/log.tls"
-end
+end_cycle
 went_on "TLS cut"
 points+=" $(event result .recovery_point.number)"
 ok "TLS cut: is said" [ "$(warnings source-reconnected)" -ge 1 ]
@@ -253,16 +238,16 @@ END
 chmod +x "$KIT_TMP/tunnel"
 # Not nbdkit: the one of Debian 12 aborts when a client with reads in flight dies.
 tunnel=("${good[@]}" --command "vda=$KIT_TMP/tunnel $KIT_TMP/good.sock" --bandwidth 6)
-begin "${tunnel[@]}"
+begin_cycle "${tunnel[@]}"
 wait_for 20 has_read $((2 * MIB))
 mapfile -t tunnels <"$KIT_TMP/tunnels"
 kill -KILL "${tunnels[@]}"
-end
+end_cycle
 went_on "a command dies"
 points+=" $(event result .recovery_point.number)"
 ok "a command dies: is started again" [ "$(wc -l <"$KIT_TMP/tunnels")" -gt ${#tunnels[@]} ]
 : >"$KIT_TMP/tunnels"
-begin "${tunnel[@]}"
+begin_cycle "${tunnel[@]}"
 wait_for 20 has_read $((2 * MIB))
 mapfile -t tunnels <"$KIT_TMP/tunnels"
 kill -STOP "${tunnels[@]}"
@@ -270,7 +255,7 @@ sleep 0.5
 kill -TERM $child
 ok "ended while a command hangs: ends" wait_for 10 process_is_gone $child
 kill -CONT "${tunnels[@]}" 2>"$KIT_TMP/kill" || true
-end
+end_cycle
 refused "ended while a command hangs" 1 cancelled "cancelled"
 ok "ended while a command hangs: the command is ended, too" \
     wait_for 5 eval '! kill -0 "${tunnels[@]}" 2>/dev/null'
@@ -280,10 +265,10 @@ ok "ended while a command hangs: the command is ended, too" \
 serve listing --filter=delay --filter=error file "$disk" delay-extents=500ms error=EIO \
     error-extents-rate=100% error-extents-file="$KIT_TMP/trigger"
 touch "$KIT_TMP/trigger"
-begin "${vda[@]}"
+begin_cycle "${vda[@]}"
 ok "listing fails: is said" wait_for 20 grep -q plan-repeated "$EVENTS"
 rm "$KIT_TMP/trigger"
-end
+end_cycle
 went_on "listing fails at first"
 
 points=$(recovery_points)

@@ -15,22 +15,8 @@ start_qemu_nbd "$KIT_TMP/vda.sock" -r -f raw "$disk"
 vda=(--disk "vda=$KIT_URI")
 away=$KIT_TMP/away
 
-# begin: a cycle that takes about a second, under way; end waits for it.
-begin() {
-    : >"$EVENTS"
-    landfall-replicate --store "$STORE" --machine "$MACHINE" "${vda[@]}" --bandwidth 2 >"$EVENTS" \
-        2>"$EVENTS.stderr" &
-    child=$!
-    wait_for 20 is_under_way
-}
-
 is_under_way() {
     grep -q '"read_bytes":[1-9]' "$EVENTS"
-}
-
-end() {
-    status=0
-    wait $child || status=$?
 }
 
 # takes_away PATH MESSAGE: moves it out of the store in the middle of a cycle, then back to where it
@@ -39,11 +25,12 @@ takes_away() {
     local name="$kind cycle, $1 is taken away" path=$STORE/$1 points
     [ -n "${LANDFALL_LONG:-}" ] || [[ " $QUICK " == *" $kind:$1 "* ]] || return 0
     points=$(recovery_points)
-    begin
+    begin_cycle "${vda[@]}" --bandwidth 2
+    wait_for 20 is_under_way
     kill -STOP $child
     mv "$path" "$away"
     kill -CONT $child
-    end
+    end_cycle
     refused "$name" 1 replica "$2"
     [ -e "$path" ] || mv "$away" "$path"
     rm -rf "$away"

@@ -119,6 +119,16 @@ run() {
     output=$("$@" 2>&1) || status=$?
 }
 
+# status NAME EXPECTED REGEX COMMAND…: the exit code, which may be [12], and what is said on both
+# streams.
+status() {
+    local name=$1 expected=$2 regex=$3
+    shift 3
+    run "$@"
+    like "$name: exit code" "$status" "^$expected\$"
+    like "$name: what is said" "$output" "$regex"
+}
+
 plan() {
     kit_planned=$1
     echo "1..$1"

@@ -22,6 +22,22 @@ cycle() {
         status=$?
 }
 
+# begin_cycle ARGUMENT…: the same in the background; $child is its process. end_cycle waits for it;
+# $took_ms is how long that took.
+begin_cycle() {
+    : >"$EVENTS"
+    landfall-replicate --store "$STORE" --machine "$MACHINE" "$@" >"$EVENTS" 2>"$EVENTS.stderr" &
+    child=$!
+}
+
+end_cycle() {
+    local begun
+    begun=$(kit_now)
+    status=0
+    wait "$child" || status=$?
+    took_ms=$((($(kit_now) - begun) / 1000))
+}
+
 # event NAME FILTER: the filter's value for the last event of that name, "" when there is none.
 event() {
     jq -rs "map(select(.event == \"$1\")) | last | if . == null then \"\" else ($2) end" "$EVENTS"
@@ -155,6 +171,16 @@ leftovers() {
         sed -n 's/\.qcow2$/.journal/p' "$KIT_TMP/named" >>"$KIT_TMP/named"
         find "$disk" -type f | grep -vxFf "$KIT_TMP/named" || true
     done
+}
+
+# spoiled NAME: a fresh copy of the store in $good, to spoil.
+spoiled() {
+    name=$1
+    STORE=$KIT_TMP/spoiled
+    rm -rf "$STORE"
+    cp -a "$good" "$STORE"
+    disks=$STORE/m1/disks/vda
+    points=$STORE/m1/recovery-points
 }
 
 # listing: all there is of the store, in a form that any write changes; the lock's text apart.

@@ -15,22 +15,6 @@ start_qemu_nbd "$KIT_TMP/vda.sock" -r -f raw "$disk"
 vda=(--disk "vda=$KIT_URI")
 uri=$KIT_URI
 
-# start_cycle ARGUMENT…: in the background; $child is its process.
-start_cycle() {
-    : >"$EVENTS"
-    landfall-replicate --store "$STORE" --machine "$MACHINE" "$@" >"$EVENTS" 2>"$EVENTS.stderr" &
-    child=$!
-}
-
-# end_cycle: waits for it; sets $status and how long that took.
-end_cycle() {
-    local begun
-    begun=$(kit_now)
-    status=0
-    wait "$child" || status=$?
-    took_ms=$((($(kit_now) - begun) / 1000))
-}
-
 has_sent() {
     [ "$(event progress .sent_bytes)" -ge "$1" ]
 }
@@ -43,14 +27,14 @@ cancelled() {
 
 # --- the first cycle ----------------------------------------------------------------------------
 
-start_cycle "${vda[@]}" --bandwidth 4
+begin_cycle "${vda[@]}" --bandwidth 4
 ok "the first cycle is under way" wait_for 20 has_sent $((6 * MIB))
 kill -TERM $child
 end_cycle
 cancelled "first cycle, SIGTERM"
 is "first cycle, SIGTERM: no recovery point" "$(recovery_points)" ""
 
-start_cycle "${vda[@]}" --bandwidth 4
+begin_cycle "${vda[@]}" --bandwidth 4
 ok "the next one is under way" wait_for 20 has_sent $((4 * MIB))
 kill -KILL $child
 end_cycle
@@ -69,7 +53,7 @@ ok "the third: the copy" all_points_are_copies 1
 
 random_bytes "$disk" $((10 * MIB)) $((12 * MIB))
 before=$(listing | sed -E '/ d |disks\/vda \//d' | grep -v '^d ')
-start_cycle "${vda[@]}" --bandwidth 8
+begin_cycle "${vda[@]}" --bandwidth 8
 ok "a later cycle is under way" wait_for 20 has_sent $MIB
 kill -INT $child
 end_cycle
@@ -83,7 +67,7 @@ RANDOM=$seed
 diag "LANDFALL_SEED=$seed"
 other=0
 for ((i = 0; i < 25; i++)); do
-    start_cycle "${vda[@]}"
+    begin_cycle "${vda[@]}"
     sleep "0.$(printf %03d $((RANDOM % 120)))"
     kill -TERM $child 2>/dev/null || true
     end_cycle
@@ -108,7 +92,7 @@ start_nbdkit "$KIT_TMP/slow.sock" --filter=delay file "$disk" rdelay=30ms
 slow_server=$KIT_PID
 MACHINE=m5
 for ((i = 0; i < 12; i++)); do
-    start_cycle --disk "vda=$KIT_URI"
+    begin_cycle --disk "vda=$KIT_URI"
     sleep 0.25
     kill -TERM $child 2>/dev/null || true
     end_cycle
@@ -209,7 +193,7 @@ is "a parent that is not there: status" "$status $(event error .code)" "1 cancel
 
 # --- a second process ---------------------------------------------------------------------------
 
-start_cycle "${vda[@]}" --bandwidth 1
+begin_cycle "${vda[@]}" --bandwidth 1
 holder=$child
 ok "the holder is under way" wait_for 20 has_sent 65536
 EVENTS=$EVENTS.second

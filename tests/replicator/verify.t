@@ -24,14 +24,6 @@ for number in 2 3 4; do
 done
 good=$STORE
 
-spoiled() {
-    name=$1
-    STORE=$KIT_TMP/spoiled
-    rm -rf "$STORE"
-    cp -a "$good" "$STORE"
-    disks=$STORE/m1/disks/vda
-}
-
 # proves NUMBER / damaged NUMBER BLOCK…: what verify says of a recovery point.
 verify() {
     status=0
