@@ -219,16 +219,11 @@ static enum landfall_error_code code_of(const char *name, long status)
 /* The daemon's error: {"error": {code, message, hint}}. Anything else is not landfalld. */
 static void set_answered_error(struct exchange *exchange, long status, GError **error)
 {
-    const char *code = NULL, *message = NULL, *hint = NULL;
     g_autoptr(JsonObject) answer = json_parse_object(exchange->answer->str, exchange->answer->len,
                                                      "the answer", LANDFALL_ERROR_SOURCE, NULL);
-    JsonNode *node = answer ? json_object_get_member(answer, "error") : NULL;
-    if (node && JSON_NODE_HOLDS_OBJECT(node)) {
-        JsonObject *told = json_node_get_object(node);
-        json_optional_string(told, "code", LANDFALL_ERROR_SOURCE, &code, NULL);
-        json_optional_string(told, "message", LANDFALL_ERROR_SOURCE, &message, NULL);
-        json_optional_string(told, "hint", LANDFALL_ERROR_SOURCE, &hint, NULL);
-    }
+    JsonObject *told = json_find_object(answer, "error");
+    const char *message = json_find_string(told, "message");
+    const char *hint = json_find_string(told, "hint");
     if (!message) {
         landfall_error_set(error, LANDFALL_ERROR_SOURCE, "is that landfalld?",
                            "%s answers with status %ld and without a word of explanation",
@@ -237,7 +232,8 @@ static void set_answered_error(struct exchange *exchange, long status, GError **
     }
     /* The daemon's is for those who speak HTTP. */
     const char *own_hint = status_hint(exchange->client, status);
-    landfall_error_set(error, code_of(code, status), own_hint ? own_hint : hint, "%s", message);
+    landfall_error_set(error, code_of(json_find_string(told, "code"), status),
+                       own_hint ? own_hint : hint, "%s", message);
 }
 
 /* --- requests -----------------------------------------------------------------------------------

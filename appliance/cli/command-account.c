@@ -68,10 +68,7 @@ int command_account_add(int argc, char **argv)
          "The password is the first line of this file; - is standard input", "FILE"},
         G_OPTION_ENTRY_NULL,
     };
-    int status = daemon_command_on_one(argc, argv, "NAME - add an account", entries, &options, add);
-    g_free(options.role);
-    g_free(options.password_file);
-    return status;
+    return daemon_command_on_one(argc, argv, "NAME - add an account", entries, &options, add);
 }
 
 static gboolean set_password(struct daemon *daemon, GError **error)
@@ -93,10 +90,8 @@ int command_account_password(int argc, char **argv)
          "The password is the first line of this file; - is standard input", "FILE"},
         G_OPTION_ENTRY_NULL,
     };
-    int status = daemon_command_on_one(argc, argv, "NAME - give an account another password",
-                                       entries, &options, set_password);
-    g_free(options.password_file);
-    return status;
+    return daemon_command_on_one(argc, argv, "NAME - give an account another password", entries,
+                                 &options, set_password);
 }
 
 static gboolean remove_account(struct daemon *daemon, GError **error)

@@ -51,54 +51,8 @@ struct cycle_options {
     gboolean as_json;
 };
 
-static gboolean parse(struct cycle_options *options, int *argc, char ***argv, GError **error)
+static gboolean check_options(struct cycle_options *options, GError **error)
 {
-    const GOptionEntry entries[] = {
-        {"host", 0, 0, G_OPTION_ARG_STRING, &options->host, "libvirt URI of the source host",
-         "URI"},
-        {"machine", 0, 0, G_OPTION_ARG_STRING, &options->machine, "Name or UUID of the machine",
-         "MACHINE"},
-        {"store", 0, 0, G_OPTION_ARG_FILENAME, &options->store, "Folder of the store", "FOLDER"},
-        {"exclude-disk", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->exclude_disks,
-         "Leave this disk out; may be given many times", "DISK"},
-        {"disk", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->nbd_disks,
-         "Without --host: a disk and its NBD export; may be given many times", "NAME=URI"},
-        {"retain", 0, 0, G_OPTION_ARG_INT, &options->retain,
-         "Keep the newest N recovery points (default: all)", "N"},
-        {"bandwidth", 0, 0, G_OPTION_ARG_INT, &options->bandwidth_mib,
-         "Read at most this much of the source", "MIB_PER_SECOND"},
-        {"final", 0, 0, G_OPTION_ARG_NONE, &options->final,
-         "The last cycle before a move: the machine must be off, and what is sent is proven", NULL},
-        {"verify", 0, 0, G_OPTION_ARG_STRING, &options->verify_text,
-         "Read again, and back from the replica, before the commit: none (default), transferred "
-         "(default with --final) or full",
-         "WORD"},
-        {"full-scan", 0, 0, G_OPTION_ARG_NONE, &options->full_scan,
-         "Look at every block, whatever the dirty bitmaps say", NULL},
-        {"audit-blocks", 0, 0, G_OPTION_ARG_INT, &options->audit_blocks,
-         "Re-read this many blocks that a bitmap calls clean (default 16)", "N"},
-        {"no-checkpoint", 0, 0, G_OPTION_ARG_NONE, &options->no_checkpoint,
-         "Leave no checkpoint on the host: every cycle is a hash scan", NULL},
-        {"no-freeze", 0, 0, G_OPTION_ARG_NONE, &options->no_freeze,
-         "Do not ask the guest agent to freeze file systems", NULL},
-        {"freeze-deadline", 0, 0, G_OPTION_ARG_INT, &options->freeze_deadline_s,
-         "Thaw no later than this after the freeze (default 10)", "SECONDS"},
-        {"consistency", 0, 0, G_OPTION_ARG_STRING, &options->consistency,
-         "Fail unless the snapshot is at least that: crash (default) or filesystem", "WORD"},
-        {"scratch-dir", 0, 0, G_OPTION_ARG_FILENAME, &options->scratch_dir,
-         "Folder on the host for scratch images", "FOLDER"},
-        {"socket-dir", 0, 0, G_OPTION_ARG_FILENAME, &options->socket_dir,
-         "Folder on the host for the NBD socket", "FOLDER"},
-        {"on-snapshot", 0, 0, G_OPTION_ARG_STRING, &options->on_snapshot,
-         "Run a command while the snapshot is held; LANDFALL_NBD_VDA and so on name its disks",
-         "COMMAND"},
-        {"lease", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING, &options->lease, NULL, NULL},
-        {"control", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &options->control, NULL, NULL},
-        {"json", 0, 0, G_OPTION_ARG_NONE, &options->as_json, "Print events as JSON lines", NULL},
-        G_OPTION_ENTRY_NULL,
-    };
-    if (!command_parse(argc, argv, entries, NULL, "- replicate a machine once", 0, 0, error))
-        return FALSE;
     if (!options->machine || !options->store || !options->host == !options->nbd_disks) {
         landfall_error_set(error, LANDFALL_ERROR_CONFIG,
                            "landfall cycle --host qemu:///system --machine NAME --store FOLDER",
@@ -141,28 +95,15 @@ static gboolean parse(struct cycle_options *options, int *argc, char ***argv, GE
 /* --- events as people read them ------------------------------------------------------------------
  */
 
-static const char *string_of(JsonObject *line, const char *name)
-{
-    const char *text = NULL;
-    json_optional_string(line, name, LANDFALL_ERROR_SOURCE, &text, NULL);
-    return text;
-}
-
-static guint64 number_of(JsonObject *line, const char *name)
-{
-    guint64 number = 0;
-    json_optional_uint(line, name, LANDFALL_ERROR_SOURCE, &number, NULL);
-    return number;
-}
-
 static void show_plan(JsonObject *line)
 {
-    const char *cause = string_of(line, "demotion_cause"),
-               *detail = string_of(line, "demotion_detail");
+    const char *cause = json_find_string(line, "demotion_cause"),
+               *detail = json_find_string(line, "demotion_detail");
     const char *why = detail ? detail : cause;
-    g_autofree char *candidates = text_bytes(number_of(line, "candidate_bytes"));
-    printf("%s: %s, %s to look at%s%s%s\n", string_of(line, "disk"), string_of(line, "mode"),
-           candidates, why ? " (" : "", why ? why : "", why ? ")" : "");
+    g_autofree char *candidates = text_bytes(json_find_uint(line, "candidate_bytes"));
+    printf("%s: %s, %s to look at%s%s%s\n", json_find_string(line, "disk"),
+           json_find_string(line, "mode"), candidates, why ? " (" : "", why ? why : "",
+           why ? ")" : "");
 }
 
 static void show_event(void *data, const char *event, JsonObject *line)
@@ -175,18 +116,19 @@ static void show_event(void *data, const char *event, JsonObject *line)
         return;
     }
     if (strcmp(event, "progress") == 0) {
-        progress_update(output->progress, string_of(line, "disk"), number_of(line, "done_bytes"),
-                        number_of(line, "total_bytes"));
+        progress_update(output->progress, json_find_string(line, "disk"),
+                        json_find_uint(line, "done_bytes"), json_find_uint(line, "total_bytes"));
         return;
     }
     progress_finish(output->progress);
     if (strcmp(event, "snapshot") == 0 && output->has_snapshot)
-        printf("snapshot taken: %s-consistent\n", string_of(line, "consistency"));
+        printf("snapshot taken: %s-consistent\n", json_find_string(line, "consistency"));
     else if (strcmp(event, "plan") == 0)
         show_plan(line);
     else if (strcmp(event, "warning") == 0)
-        fprintf(stderr, "warning: %s%s%s\n", string_of(line, "disk") ? string_of(line, "disk") : "",
-                string_of(line, "disk") ? ": " : "", string_of(line, "message"));
+        fprintf(stderr, "warning: %s%s%s\n",
+                json_find_string(line, "disk") ? json_find_string(line, "disk") : "",
+                json_find_string(line, "disk") ? ": " : "", json_find_string(line, "message"));
     fflush(stdout);
 }
 
@@ -199,26 +141,26 @@ static void show_result(JsonObject *result, gboolean has_snapshot)
     JsonArray *disks = json_object_get_array_member(result, "disks");
     for (guint i = 0; i < json_array_get_length(disks); i++) {
         JsonObject *disk = json_array_get_object_element(disks, i);
-        g_autofree char *candidates = text_bytes(number_of(disk, "candidate_bytes"));
-        g_autofree char *read = text_bytes(number_of(disk, "read_bytes"));
-        g_autofree char *sent = text_bytes(number_of(disk, "sent_bytes"));
+        g_autofree char *candidates = text_bytes(json_find_uint(disk, "candidate_bytes"));
+        g_autofree char *read = text_bytes(json_find_uint(disk, "read_bytes"));
+        g_autofree char *sent = text_bytes(json_find_uint(disk, "sent_bytes"));
         g_autofree char *changed =
-            g_strdup_printf("%" G_GUINT64_FORMAT, number_of(disk, "changed_blocks"));
-        const char *cells[] = {string_of(disk, "name"),
-                               string_of(disk, "mode"),
+            g_strdup_printf("%" G_GUINT64_FORMAT, json_find_uint(disk, "changed_blocks"));
+        const char *cells[] = {json_find_string(disk, "name"),
+                               json_find_string(disk, "mode"),
                                candidates,
                                read,
                                sent,
                                changed,
-                               string_of(disk, "root_hash"),
+                               json_find_string(disk, "root_hash"),
                                NULL};
         text_table_row(table, cells);
     }
     text_table_print(table);
-    g_autofree char *time = text_duration(number_of(result, "cycle_ms"));
-    g_autofree char *held = text_duration(number_of(result, "snapshot_held_ms"));
+    g_autofree char *time = text_duration(json_find_uint(result, "cycle_ms"));
+    g_autofree char *held = text_duration(json_find_uint(result, "snapshot_held_ms"));
     printf("recovery point %" G_GUINT64_FORMAT " (%s-consistent) committed in %s",
-           number_of(result, "number"), string_of(result, "consistency"), time);
+           json_find_uint(result, "number"), json_find_string(result, "consistency"), time);
     if (has_snapshot)
         printf(", snapshot held %s", held);
     printf("\n");
@@ -234,8 +176,8 @@ static void show_proof(JsonObject *result)
         if (!json_object_has_member(disk, "verified"))
             continue;
         JsonObject *verified = json_object_get_object_member(disk, "verified");
-        mode = string_of(verified, "mode");
-        blocks += number_of(verified, "blocks");
+        mode = json_find_string(verified, "mode");
+        blocks += json_find_uint(verified, "blocks");
     }
     if (mode)
         printf("source and replica agree: %" G_GUINT64_FORMAT " blocks read again (%s)\n", blocks,
@@ -254,21 +196,6 @@ static void print_result(const struct output *output, JsonObject *result)
     json_object_set_object_member(line, "recovery_point", json_object_ref(result));
     g_autofree char *text = json_object_to_text(line, FALSE);
     printf("%s\n", text);
-}
-
-static void cycle_options_clear(struct cycle_options *options)
-{
-    g_free(options->host);
-    g_free(options->machine);
-    g_free(options->store);
-    g_strfreev(options->exclude_disks);
-    g_strfreev(options->nbd_disks);
-    g_free(options->scratch_dir);
-    g_free(options->socket_dir);
-    g_free(options->on_snapshot);
-    g_free(options->consistency);
-    g_free(options->lease);
-    g_free(options->verify_text);
 }
 
 /* What whoever started this command with --control says of how fast it may read: {"bandwidth":
@@ -356,8 +283,53 @@ int command_cycle(int argc, char **argv)
 {
     struct cycle_options options = {.freeze_deadline_s = FREEZE_DEADLINE_S,
                                     .audit_blocks = WORK_AUDIT_BLOCKS};
+    const GOptionEntry entries[] = {
+        {"host", 0, 0, G_OPTION_ARG_STRING, &options.host, "libvirt URI of the source host", "URI"},
+        {"machine", 0, 0, G_OPTION_ARG_STRING, &options.machine, "Name or UUID of the machine",
+         "MACHINE"},
+        {"store", 0, 0, G_OPTION_ARG_FILENAME, &options.store, "Folder of the store", "FOLDER"},
+        {"exclude-disk", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.exclude_disks,
+         "Leave this disk out; may be given many times", "DISK"},
+        {"disk", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.nbd_disks,
+         "Without --host: a disk and its NBD export; may be given many times", "NAME=URI"},
+        {"retain", 0, 0, G_OPTION_ARG_INT, &options.retain,
+         "Keep the newest N recovery points (default: all)", "N"},
+        {"bandwidth", 0, 0, G_OPTION_ARG_INT, &options.bandwidth_mib,
+         "Read at most this much of the source", "MIB_PER_SECOND"},
+        {"final", 0, 0, G_OPTION_ARG_NONE, &options.final,
+         "The last cycle before a move: the machine must be off, and what is sent is proven", NULL},
+        {"verify", 0, 0, G_OPTION_ARG_STRING, &options.verify_text,
+         "Read again, and back from the replica, before the commit: none (default), transferred "
+         "(default with --final) or full",
+         "WORD"},
+        {"full-scan", 0, 0, G_OPTION_ARG_NONE, &options.full_scan,
+         "Look at every block, whatever the dirty bitmaps say", NULL},
+        {"audit-blocks", 0, 0, G_OPTION_ARG_INT, &options.audit_blocks,
+         "Re-read this many blocks that a bitmap calls clean (default 16)", "N"},
+        {"no-checkpoint", 0, 0, G_OPTION_ARG_NONE, &options.no_checkpoint,
+         "Leave no checkpoint on the host: every cycle is a hash scan", NULL},
+        {"no-freeze", 0, 0, G_OPTION_ARG_NONE, &options.no_freeze,
+         "Do not ask the guest agent to freeze file systems", NULL},
+        {"freeze-deadline", 0, 0, G_OPTION_ARG_INT, &options.freeze_deadline_s,
+         "Thaw no later than this after the freeze (default 10)", "SECONDS"},
+        {"consistency", 0, 0, G_OPTION_ARG_STRING, &options.consistency,
+         "Fail unless the snapshot is at least that: crash (default) or filesystem", "WORD"},
+        {"scratch-dir", 0, 0, G_OPTION_ARG_FILENAME, &options.scratch_dir,
+         "Folder on the host for scratch images", "FOLDER"},
+        {"socket-dir", 0, 0, G_OPTION_ARG_FILENAME, &options.socket_dir,
+         "Folder on the host for the NBD socket", "FOLDER"},
+        {"on-snapshot", 0, 0, G_OPTION_ARG_STRING, &options.on_snapshot,
+         "Run a command while the snapshot is held; LANDFALL_NBD_VDA and so on name its disks",
+         "COMMAND"},
+        {"lease", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING, &options.lease, NULL, NULL},
+        {"control", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &options.control, NULL, NULL},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &options.as_json, "Print events as JSON lines", NULL},
+        G_OPTION_ENTRY_NULL,
+    };
     g_autoptr(GError) error = NULL;
-    gboolean ok = parse(&options, &argc, &argv, &error) && run(&options, &error);
-    cycle_options_clear(&options);
+    gboolean ok =
+        command_parse(&argc, &argv, entries, NULL, "- replicate a machine once", 0, 0, &error) &&
+        check_options(&options, &error) && run(&options, &error);
+    command_clear(entries);
     return ok ? EXIT_OK : command_failed(error, options.as_json);
 }

@@ -7,7 +7,6 @@
 #include "appliance/cli/command.h"
 #include "appliance/cli/daemon-command.h"
 #include "appliance/cli/follow.h"
-#include "base/json.h"
 
 #include <stdio.h>
 
@@ -98,10 +97,8 @@ int command_rollback(int argc, char **argv)
         FOLLOW_ENTRY(&options.follow),
         G_OPTION_ENTRY_NULL,
     };
-    int status = daemon_command_on_one(argc, argv, "MACHINE - take a move back", entries, &options,
-                                       roll_back);
-    g_free(options.deadline);
-    return status;
+    return daemon_command_on_one(argc, argv, "MACHINE - take a move back", entries, &options,
+                                 roll_back);
 }
 
 /* --- complete -----------------------------------------------------------------------------------
@@ -136,11 +133,8 @@ int command_complete(int argc, char **argv)
         FOLLOW_ENTRY(&options.follow),
         G_OPTION_ENTRY_NULL,
     };
-    int status = daemon_command_on_one(argc, argv, "MACHINE - end a move for good", entries,
-                                       &options, complete);
-    g_free(options.disks);
-    g_free(options.copy_limit);
-    return status;
+    return daemon_command_on_one(argc, argv, "MACHINE - end a move for good", entries, &options,
+                                 complete);
 }
 
 /* --- reverse ------------------------------------------------------------------------------------

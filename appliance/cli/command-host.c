@@ -47,14 +47,6 @@ struct host_options {
     char *ssh_key_file;
 };
 
-static void host_options_clear(struct host_options *options)
-{
-    g_free(options->uri);
-    g_free(options->role);
-    g_free(options->password_file);
-    g_free(options->ssh_key_file);
-}
-
 /* A key is a text of many lines; an empty file takes back the one that the daemon has. */
 static gboolean set_ssh_key(JsonObject *body, const char *file, GError **error)
 {
@@ -138,9 +130,7 @@ static int run(int argc, char **argv, gsize skipped, struct daemon_command comma
     };
     command.entries = entries + skipped;
     command.options = &options;
-    int status = daemon_command_run(argc, argv, &command);
-    host_options_clear(&options);
-    return status;
+    return daemon_command_run(argc, argv, &command);
 }
 
 int command_host_add(int argc, char **argv)

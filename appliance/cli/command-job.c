@@ -5,7 +5,6 @@
 #include "appliance/cli/command.h"
 #include "appliance/cli/daemon-command.h"
 #include "appliance/cli/follow.h"
-#include "base/json.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -81,21 +80,14 @@ struct job_options {
 static gboolean list(struct daemon *daemon, GError **error)
 {
     const struct job_options *options = daemon->options;
-    g_autofree char *limited = daemon_limit("/jobs", options->limit, error);
-    g_autoptr(GString) path = g_string_new(limited);
-    if (!limited)
-        return FALSE;
-    if (options->machine) {
-        g_autofree char *id = daemon_machine(daemon, options->machine, NULL, error);
-        if (!id)
-            return FALSE;
-        g_string_append_printf(path, "&machine=%s", id);
-    }
-    if (options->state) {
-        g_autofree char *state = daemon_path("&state=", options->state, "");
-        g_string_append(path, state);
-    }
-    return daemon_list(daemon, path->str, job_columns, error);
+    const struct daemon_newest newest = {
+        .path = "/jobs",
+        .machine = options->machine,
+        .parameter = "state",
+        .value = options->state,
+        .limit = options->limit,
+    };
+    return daemon_list_newest(daemon, &newest, job_columns, error);
 }
 
 int command_job_list(int argc, char **argv)
@@ -109,16 +101,13 @@ int command_job_list(int argc, char **argv)
         {"limit", 0, 0, G_OPTION_ARG_INT, &options.limit, "The newest N (default 50)", "N"},
         G_OPTION_ENTRY_NULL,
     };
-    int status = daemon_command_run(argc, argv,
-                                    &(struct daemon_command){
-                                        .entries = entries,
-                                        .parameters = "- list jobs, the newest first",
-                                        .options = &options,
-                                        .work = list,
-                                    });
-    g_free(options.machine);
-    g_free(options.state);
-    return status;
+    return daemon_command_run(argc, argv,
+                              &(struct daemon_command){
+                                  .entries = entries,
+                                  .parameters = "- list jobs, the newest first",
+                                  .options = &options,
+                                  .work = list,
+                              });
 }
 
 static char *job_path(struct daemon *daemon, const char *after, GError **error)

@@ -38,8 +38,8 @@ int command_alert_list(int argc, char **argv)
 static gboolean list_audit(struct daemon *daemon, GError **error)
 {
     const int *limit = daemon->options;
-    g_autofree char *path = daemon_limit("/audit", *limit, error);
-    return path && daemon_list(daemon, path, audit_columns, error);
+    const struct daemon_newest newest = {.path = "/audit", .limit = *limit};
+    return daemon_list_newest(daemon, &newest, audit_columns, error);
 }
 
 int command_audit_list(int argc, char **argv)

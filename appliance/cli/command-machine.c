@@ -96,14 +96,6 @@ static const struct listing_column disk_columns[] = {
     {NULL},
 };
 
-static const struct listing_column check_columns[] = {
-    {"verdict", "verdict", listing_cell_text, FALSE},
-    {"check", "check", listing_cell_text, FALSE},
-    {"what", "message", listing_cell_problem, FALSE},
-    {"hint", "hint", listing_cell_text, FALSE},
-    {NULL},
-};
-
 static const struct listing_column operation_columns[] = {
     {"operation", "id", listing_cell_text, TRUE},
     {"kind", "kind", listing_cell_text, FALSE},
@@ -158,15 +150,13 @@ int command_machine_list(int argc, char **argv)
         {"host", 0, 0, G_OPTION_ARG_STRING, &options.host, "Only those of this host", "NAME"},
         G_OPTION_ENTRY_NULL,
     };
-    int status = daemon_command_run(argc, argv,
-                                    &(struct daemon_command){
-                                        .entries = entries,
-                                        .parameters = "- list the machines of all hosts",
-                                        .options = &options,
-                                        .work = list,
-                                    });
-    g_free(options.host);
-    return status;
+    return daemon_command_run(argc, argv,
+                              &(struct daemon_command){
+                                  .entries = entries,
+                                  .parameters = "- list the machines of all hosts",
+                                  .options = &options,
+                                  .work = list,
+                              });
 }
 
 /* Tests that stand and moves that are not over, if there are any. */
@@ -221,7 +211,7 @@ static gboolean readiness(struct daemon *daemon, GError **error)
         return FALSE;
     if (daemon_printed(daemon, answer))
         return ready;
-    listing_print(checks, check_columns);
+    listing_print(checks, listing_check_columns);
     if (!ready)
         landfall_error_set(error, LANDFALL_ERROR_UNSUPPORTED, "settle what is marked above",
                            "machine %s is not ready to be replicated", daemon->arguments[0]);

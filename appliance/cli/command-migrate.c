@@ -20,19 +20,6 @@ struct migrate_options {
     gboolean no_shutdown, network_live, plan, yes, follow;
 };
 
-static void migrate_options_clear(struct migrate_options *options)
-{
-    char *const texts[] = {options->target,           options->shutdown_deadline,
-                           options->on_deadline,      options->final_pass,
-                           options->max_passes,       options->verify,
-                           options->on_failure,       options->at,
-                           options->commit_after,     options->rollback_unless,
-                           options->require_test_days};
-    for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
-        g_free(texts[i]);
-    g_strfreev(options->probes);
-}
-
 /* Owned by the caller; NULL: an option says nothing that can be understood. */
 static JsonObject *migrate_body(const struct migrate_options *options, GError **error)
 {
@@ -175,8 +162,6 @@ int command_migrate(int argc, char **argv)
          "With --no-shutdown: the copy gets the network, not one of its own", NULL},
         G_OPTION_ENTRY_NULL,
     };
-    int status = daemon_command_on_one(argc, argv, "MACHINE - move it to another host", entries,
-                                       &options, migrate);
-    migrate_options_clear(&options);
-    return status;
+    return daemon_command_on_one(argc, argv, "MACHINE - move it to another host", entries, &options,
+                                 migrate);
 }

@@ -33,27 +33,17 @@ struct operation_options {
 /* --- list, show ---------------------------------------------------------------------------------
  */
 
-static gboolean add_machine(struct daemon *daemon, GString *path, const char *machine,
-                            GError **error)
-{
-    g_autofree char *id = daemon_machine(daemon, machine, NULL, error);
-    if (id)
-        g_string_append_printf(path, "&machine=%s", id);
-    return id != NULL;
-}
-
 static gboolean list(struct daemon *daemon, GError **error)
 {
     const struct operation_options *options = daemon->options;
-    g_autofree char *limited = daemon_limit("/operations", options->limit, error);
-    g_autoptr(GString) path = g_string_new(limited);
-    if (!limited || (options->machine && !add_machine(daemon, path, options->machine, error)))
-        return FALSE;
-    if (options->kind) {
-        g_autofree char *kind = daemon_path("&kind=", options->kind, "");
-        g_string_append(path, kind);
-    }
-    return daemon_list(daemon, path->str, operation_columns, error);
+    const struct daemon_newest newest = {
+        .path = "/operations",
+        .machine = options->machine,
+        .parameter = "kind",
+        .value = options->kind,
+        .limit = options->limit,
+    };
+    return daemon_list_newest(daemon, &newest, operation_columns, error);
 }
 
 int command_operation_list(int argc, char **argv)
@@ -67,16 +57,13 @@ int command_operation_list(int argc, char **argv)
         {"limit", 0, 0, G_OPTION_ARG_INT, &options.limit, "The newest N (default 50)", "N"},
         G_OPTION_ENTRY_NULL,
     };
-    int status = daemon_command_run(argc, argv,
-                                    &(struct daemon_command){
-                                        .entries = entries,
-                                        .parameters = "- list tests and moves, the newest first",
-                                        .options = &options,
-                                        .work = list,
-                                    });
-    g_free(options.machine);
-    g_free(options.kind);
-    return status;
+    return daemon_command_run(argc, argv,
+                              &(struct daemon_command){
+                                  .entries = entries,
+                                  .parameters = "- list tests and moves, the newest first",
+                                  .options = &options,
+                                  .work = list,
+                              });
 }
 
 static gboolean show_operation(struct daemon *daemon, const char *id, GError **error)
@@ -236,10 +223,6 @@ int command_report(int argc, char **argv)
          "Write the machine's screen as PNG", "FILE"},
         G_OPTION_ENTRY_NULL,
     };
-    int status = daemon_command_on_one(argc, argv, "MACHINE - tell how a move or a test went",
-                                       entries, &options, report);
-    g_free(options.html);
-    g_free(options.screenshot);
-    g_free(options.operation);
-    return status;
+    return daemon_command_on_one(argc, argv, "MACHINE - tell how a move or a test went", entries,
+                                 &options, report);
 }

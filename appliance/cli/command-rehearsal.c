@@ -6,7 +6,7 @@
 #include "appliance/cli/command.h"
 #include "appliance/cli/daemon-command.h"
 #include "appliance/cli/test-options.h"
-#include "base/json.h"
+#include "base/error.h"
 
 #include <stdio.h>
 
@@ -115,13 +115,8 @@ int command_rehearsal_set(int argc, char **argv)
         G_OPTION_ENTRY_NULL,
     };
     g_autofree GOptionEntry *entries = test_options_entries(&options.test, own);
-    int status = daemon_command_on_one(argc, argv, "MACHINE - test it by itself, regularly",
-                                       entries, &options, set);
-    test_options_clear(&options.test);
-    g_free(options.every);
-    g_free(options.weekly);
-    g_free(options.time);
-    return status;
+    return daemon_command_on_one(argc, argv, "MACHINE - test it by itself, regularly", entries,
+                                 &options, set);
 }
 
 /* --- show, remove -------------------------------------------------------------------------------

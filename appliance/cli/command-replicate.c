@@ -26,18 +26,6 @@ struct settings {
     gboolean force;
 };
 
-static void settings_clear(struct settings *settings)
-{
-    g_free(settings->store);
-    g_free(settings->interval);
-    g_free(settings->bandwidth);
-    g_free(settings->consistency);
-    g_free(settings->retain);
-    g_free(settings->priority);
-    g_strfreev(settings->exclude_disks);
-    g_strfreev(settings->blackout);
-}
-
 /* --- the options as the API wants them ----------------------------------------------------------
  */
 
@@ -164,9 +152,7 @@ static int run(int argc, char **argv, gsize skipped, const char *parameters,
         G_OPTION_ENTRY_NULL,
     };
     const struct daemon_command command = {entries + skipped, parameters, 1, 1, &settings, work};
-    int status = daemon_command_run(argc, argv, &command);
-    settings_clear(&settings);
-    return status;
+    return daemon_command_run(argc, argv, &command);
 }
 
 int command_replicate(int argc, char **argv)

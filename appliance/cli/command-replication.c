@@ -8,7 +8,6 @@
 #include "appliance/cli/daemon-command.h"
 #include "appliance/cli/follow.h"
 #include "appliance/cli/text.h"
-#include "base/json.h"
 
 #include <stdio.h>
 
@@ -111,10 +110,8 @@ int command_verify(int argc, char **argv)
         FOLLOW_ENTRY(&options.follow),
         G_OPTION_ENTRY_NULL,
     };
-    int status = daemon_command_on_one(argc, argv, "MACHINE - prove a recovery point on the daemon",
-                                       entries, &options, verify_machine);
-    g_free(options.number);
-    return status;
+    return daemon_command_on_one(argc, argv, "MACHINE - prove a recovery point on the daemon",
+                                 entries, &options, verify_machine);
 }
 
 /* --- recovery points ----------------------------------------------------------------------------

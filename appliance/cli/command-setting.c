@@ -5,7 +5,6 @@
 #include "appliance/cli/command.h"
 #include "appliance/cli/daemon-command.h"
 #include "appliance/cli/text.h"
-#include "base/json.h"
 
 #include <stdio.h>
 #include <string.h>

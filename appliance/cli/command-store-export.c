@@ -140,23 +140,8 @@ static gboolean run(char **arguments, const struct export_options *options, GErr
     return ok;
 }
 
-static gboolean parse(struct export_options *options, int *argc, char ***argv, GError **error)
+static gboolean check_options(struct export_options *options, GError **error)
 {
-    const GOptionEntry entries[] = {
-        {"recovery-point", 0, 0, G_OPTION_ARG_INT64, &options->number,
-         "Which one (default: the latest)", "N"},
-        {"disk", 0, 0, G_OPTION_ARG_STRING, &options->disk,
-         "Which disk (may be left out when there is one)", "DISK"},
-        {"format", 0, 0, G_OPTION_ARG_STRING, &options->format, "raw (default), qcow2, vmdk or vpc",
-         "FORMAT"},
-        {"force", 0, 0, G_OPTION_ARG_NONE, &options->force, "Replace an existing file", NULL},
-        {"json", 0, 0, G_OPTION_ARG_NONE, &options->as_json, "Print JSON", NULL},
-        G_OPTION_ENTRY_NULL,
-    };
-    if (!command_parse(argc, argv, entries, NULL,
-                       "STORE MACHINE FILE - write a disk of a recovery point as an image", 3, 3,
-                       error))
-        return FALSE;
     if (!options->format)
         options->format = g_strdup("raw");
     if (options->number < 0)
@@ -173,9 +158,22 @@ static gboolean parse(struct export_options *options, int *argc, char ***argv, G
 int command_store_export(int argc, char **argv)
 {
     struct export_options options = {0};
+    const GOptionEntry entries[] = {
+        {"recovery-point", 0, 0, G_OPTION_ARG_INT64, &options.number,
+         "Which one (default: the latest)", "N"},
+        {"disk", 0, 0, G_OPTION_ARG_STRING, &options.disk,
+         "Which disk (may be left out when there is one)", "DISK"},
+        {"format", 0, 0, G_OPTION_ARG_STRING, &options.format, "raw (default), qcow2, vmdk or vpc",
+         "FORMAT"},
+        {"force", 0, 0, G_OPTION_ARG_NONE, &options.force, "Replace an existing file", NULL},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &options.as_json, "Print JSON", NULL},
+        G_OPTION_ENTRY_NULL,
+    };
     g_autoptr(GError) error = NULL;
-    gboolean ok = parse(&options, &argc, &argv, &error) && run(argv, &options, &error);
-    g_free(options.disk);
-    g_free(options.format);
+    gboolean ok = command_parse(&argc, &argv, entries, NULL,
+                                "STORE MACHINE FILE - write a disk of a recovery point as an image",
+                                3, 3, &error) &&
+                  check_options(&options, &error) && run(argv, &options, &error);
+    command_clear(entries);
     return ok ? EXIT_OK : command_failed(error, options.as_json);
 }

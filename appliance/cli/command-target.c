@@ -6,7 +6,7 @@
 #include "appliance/cli/body.h"
 #include "appliance/cli/command.h"
 #include "appliance/cli/daemon-command.h"
-#include "base/json.h"
+#include "base/error.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -111,17 +111,6 @@ struct target_options {
     char *name_suffix, *cpus, *memory, *firmware, *machine_type, *cpu_model, *video;
 };
 
-static void target_options_clear(struct target_options *options)
-{
-    char *const texts[] = {options->reach,        options->store_path,  options->pool,
-                           options->test_network, options->name_suffix, options->cpus,
-                           options->memory,       options->firmware,    options->machine_type,
-                           options->cpu_model,    options->video};
-    for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
-        g_free(texts[i]);
-    g_strfreev(options->networks);
-}
-
 /* "none" takes back what was set. */
 static void set_or_remove(JsonObject *object, const struct body_text *texts, gsize count)
 {
@@ -225,8 +214,6 @@ int command_target_set(int argc, char **argv)
         {"video", 0, 0, G_OPTION_ARG_STRING, &options.video, "Video device: virtio, vga", "MODEL"},
         G_OPTION_ENTRY_NULL,
     };
-    int status = daemon_command_on_one(argc, argv, "HOST - say how machines are moved to a host",
-                                       entries, &options, set);
-    target_options_clear(&options);
-    return status;
+    return daemon_command_on_one(argc, argv, "HOST - say how machines are moved to a host", entries,
+                                 &options, set);
 }

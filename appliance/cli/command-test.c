@@ -8,7 +8,6 @@
 #include "appliance/cli/daemon-command.h"
 #include "appliance/cli/follow.h"
 #include "appliance/cli/test-options.h"
-#include "base/json.h"
 
 /* --- test-migrate -------------------------------------------------------------------------------
  */
@@ -37,11 +36,9 @@ int command_test_migrate(int argc, char **argv)
         G_OPTION_ENTRY_NULL,
     };
     g_autofree GOptionEntry *entries = test_options_entries(&options.test, own);
-    int status = daemon_command_on_one(
-        argc, argv, "MACHINE - start a copy of it, isolated, and see whether it works", entries,
-        &options, start);
-    test_options_clear(&options.test);
-    return status;
+    return daemon_command_on_one(argc, argv,
+                                 "MACHINE - start a copy of it, isolated, and see whether it works",
+                                 entries, &options, start);
 }
 
 /* --- test-cleanup -------------------------------------------------------------------------------
@@ -72,10 +69,8 @@ int command_test_cleanup(int argc, char **argv)
         FOLLOW_ENTRY(&options.follow),
         G_OPTION_ENTRY_NULL,
     };
-    int status = daemon_command_on_one(argc, argv, "MACHINE - remove its tests and all they made",
-                                       entries, &options, clean_up);
-    g_free(options.test);
-    return status;
+    return daemon_command_on_one(argc, argv, "MACHINE - remove its tests and all they made",
+                                 entries, &options, clean_up);
 }
 
 /* --- test list ----------------------------------------------------------------------------------

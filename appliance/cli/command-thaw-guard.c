@@ -3,7 +3,6 @@
 /* landfall thaw-guard: not for people. A cycle starts it beside itself while a guest is frozen. */
 
 #include "appliance/cli/command.h"
-#include "base/error.h"
 #include "snapshot/snapshot.h"
 
 #define ARGUMENTS 4

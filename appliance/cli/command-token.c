@@ -68,11 +68,8 @@ int command_token_add(int argc, char **argv)
          "It is valid for so long, as in 90d (default: until it is removed)", "DURATION"},
         G_OPTION_ENTRY_NULL,
     };
-    int status = daemon_command_on_one(argc, argv, "NAME - make a token and print it", entries,
-                                       &options, add);
-    g_free(options.role);
-    g_free(options.expires);
-    return status;
+    return daemon_command_on_one(argc, argv, "NAME - make a token and print it", entries, &options,
+                                 add);
 }
 
 static gboolean remove_token(struct daemon *daemon, GError **error)

@@ -34,6 +34,16 @@ gboolean command_parse(int *argc, char ***argv, const GOptionEntry *entries, GOp
     return FALSE;
 }
 
+void command_clear(const GOptionEntry *entries)
+{
+    for (const GOptionEntry *entry = entries; entry && entry->long_name; entry++) {
+        if (entry->arg == G_OPTION_ARG_STRING || entry->arg == G_OPTION_ARG_FILENAME)
+            g_clear_pointer((char **)entry->arg_data, g_free);
+        else if (entry->arg == G_OPTION_ARG_STRING_ARRAY)
+            g_clear_pointer((char ***)entry->arg_data, g_strfreev);
+    }
+}
+
 /* What the operator can do about it, owned by the caller; or NULL. */
 static char *hint_of(const GError *error)
 {

@@ -93,6 +93,9 @@ int command_failover_step(int argc, char **argv);
 gboolean command_parse(int *argc, char ***argv, const GOptionEntry *entries, GOptionGroup *group,
                        const char *parameters, int minimum, int maximum, GError **error);
 
+/* Frees the texts that were parsed to where entries (may be NULL) point. */
+void command_clear(const GOptionEntry *entries);
+
 /* Says what went wrong, with its hint: for people on standard error, as JSON on standard output
  * when as_json. Returns the exit code that fits. */
 int command_failed(const GError *error, gboolean as_json);

@@ -35,12 +35,12 @@ int daemon_command_run(int argc, char **argv, const struct daemon_command *comma
 {
     g_autoptr(GError) error = NULL;
     struct daemon daemon = {.options = command->options};
-    if (!parse(&argc, &argv, command, &daemon.as_json, &error))
-        return command_failed(error, daemon.as_json);
+    gboolean parsed = parse(&argc, &argv, command, &daemon.as_json, &error);
     daemon.arguments = argv + 1;
-    daemon.client = connection_open(&error);
+    daemon.client = parsed ? connection_open(&error) : NULL;
     gboolean ok = daemon.client && command->work(&daemon, &error);
     client_free(daemon.client);
+    command_clear(command->entries);
     if (!ok && !error)
         return EXIT_FAILED; /* the answer has said all */
     return ok ? EXIT_OK : command_failed(error, daemon.as_json);
@@ -163,13 +163,27 @@ gboolean daemon_printed(const struct daemon *daemon, JsonObject *answer)
     return TRUE;
 }
 
-char *daemon_limit(const char *path, int number, GError **error)
+gboolean daemon_list_newest(struct daemon *daemon, const struct daemon_newest *newest,
+                            const struct listing_column *columns, GError **error)
 {
-    if (number >= 0 && number <= LIMIT_MAX)
-        return g_strdup_printf("%s?limit=%d", path, number ? number : LIMIT_DEFAULT);
-    landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL, "--limit takes a number from 1 to %d",
-                       LIMIT_MAX);
-    return NULL;
+    if (newest->limit < 0 || newest->limit > LIMIT_MAX) {
+        landfall_error_set(error, LANDFALL_ERROR_CONFIG, NULL,
+                           "--limit takes a number from 1 to %d", LIMIT_MAX);
+        return FALSE;
+    }
+    g_autoptr(GString) path = g_string_new(newest->path);
+    g_string_append_printf(path, "?limit=%d", newest->limit ? newest->limit : LIMIT_DEFAULT);
+    if (newest->machine) {
+        g_autofree char *id = daemon_machine(daemon, newest->machine, NULL, error);
+        if (!id)
+            return FALSE;
+        g_string_append_printf(path, "&machine=%s", id);
+    }
+    if (newest->value) {
+        g_autofree char *value = g_uri_escape_string(newest->value, NULL, FALSE);
+        g_string_append_printf(path, "&%s=%s", newest->parameter, value);
+    }
+    return daemon_list(daemon, path->str, columns, error);
 }
 
 gboolean daemon_list(struct daemon *daemon, const char *path, const struct listing_column *columns,

@@ -18,9 +18,10 @@ struct daemon {
 
 /* A command on a daemon. */
 struct daemon_command {
-    const GOptionEntry *entries; /* may be NULL; --json is there anyway */
-    const char *parameters;      /* "NAME URI - add a host", for --help */
-    int minimum, maximum;        /* of arguments */
+    const GOptionEntry
+        *entries;           /* may be NULL; --json is there anyway; texts are freed after work */
+    const char *parameters; /* "NAME URI - add a host", for --help */
+    int minimum, maximum;   /* of arguments */
     void *options;
 
     /* FALSE without an error: failed, and what was printed tells why. */
@@ -62,9 +63,18 @@ gboolean daemon_list(struct daemon *daemon, const char *path, const struct listi
 gboolean daemon_machine_list(struct daemon *daemon, const char *after,
                              const struct listing_column *columns, GError **error);
 
-/* The value of --limit: path with ?limit=, which is 50 when number is 0. The caller owns it; NULL:
- * error config. */
-char *daemon_limit(const char *path, int number, GError **error);
+/* A list that may be long: the newest of it. */
+struct daemon_newest {
+    const char *path;
+    const char *machine;   /* only those of this one, or NULL */
+    const char *parameter; /* only those with this query parameter … */
+    const char *value;     /* … of this value; NULL: all */
+    int limit;             /* as it was asked for by --limit; 0: 50 */
+};
+
+/* GET it and print it. */
+gboolean daemon_list_newest(struct daemon *daemon, const struct daemon_newest *newest,
+                            const struct listing_column *columns, GError **error);
 
 /* GET one thing and print it. */
 gboolean daemon_show(struct daemon *daemon, const char *path, const struct listing_column *columns,

@@ -3,7 +3,6 @@
 #include "appliance/cli/command.h"
 #include "appliance/cli/progress.h"
 #include "appliance/cli/steps.h"
-#include "appliance/cli/text.h"
 #include "base/json.h"
 
 #include <stdio.h>

@@ -138,6 +138,14 @@ char *listing_cell_problem(JsonObject *row, const char *path)
     return message ? printable(message) : NULL;
 }
 
+const struct listing_column listing_check_columns[] = {
+    {"verdict", "verdict", listing_cell_text, FALSE},
+    {"check", "check", listing_cell_text, FALSE},
+    {"what", "message", listing_cell_problem, FALSE},
+    {"hint", "hint", listing_cell_text, FALSE},
+    {NULL},
+};
+
 void listing_print(JsonArray *rows, const struct listing_column *columns)
 {
     g_autoptr(GPtrArray) titles = g_ptr_array_new();

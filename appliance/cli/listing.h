@@ -30,6 +30,9 @@ char *listing_cell_seconds(JsonObject *row, const char *path); /* 15 min, of a n
 char *listing_cell_ms(JsonObject *row, const char *path);      /* 0.42 s, of milliseconds */
 char *listing_cell_problem(JsonObject *row, const char *path); /* an error's message */
 
+/* Of a check: verdict, check, message and hint. */
+extern const struct listing_column listing_check_columns[];
+
 /* A table of objects, columns up to the one without a title. */
 void listing_print(JsonArray *rows, const struct listing_column *columns);
 

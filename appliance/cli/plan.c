@@ -2,7 +2,6 @@
 #include "appliance/cli/plan.h"
 #include "appliance/cli/listing.h"
 #include "appliance/cli/steps.h"
-#include "appliance/cli/text.h"
 
 #include <stdio.h>
 #include <string.h>

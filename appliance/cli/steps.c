@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "appliance/cli/steps.h"
-#include "appliance/cli/text.h"
 #include "base/json.h"
 
 #include <stdio.h>
@@ -88,14 +87,6 @@ static gboolean print_new(struct steps *steps, JsonObject *operation, GError **e
 /* --- what has come of it ------------------------------------------------------------------------
  */
 
-static const struct listing_column check_columns[] = {
-    {"verdict", "verdict", listing_cell_text, FALSE},
-    {"check", "check", listing_cell_text, FALSE},
-    {"what", "message", listing_cell_problem, FALSE},
-    {"hint", "hint", listing_cell_text, FALSE},
-    {NULL},
-};
-
 static const struct listing_column probe_columns[] = {
     {"verdict", "verdict", listing_cell_text, FALSE},
     {"probe", "check", listing_cell_text, FALSE},
@@ -128,7 +119,7 @@ static const struct listing_column operation_columns[] = {
 
 void steps_print_checks(JsonArray *checks)
 {
-    listing_print(checks, check_columns);
+    listing_print(checks, listing_check_columns);
 }
 
 static void print_probes(JsonObject *job)

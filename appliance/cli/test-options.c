@@ -2,18 +2,6 @@
 #include "appliance/cli/test-options.h"
 #include "appliance/cli/body.h"
 
-void test_options_clear(struct test_options *options)
-{
-    g_free(options->target);
-    g_free(options->network);
-    g_free(options->name_suffix);
-    g_free(options->wait);
-    g_free(options->cleanup_after);
-    g_free(options->memory);
-    g_free(options->recovery_point);
-    g_strfreev(options->probes);
-}
-
 GOptionEntry *test_options_entries(struct test_options *options, const GOptionEntry *more)
 {
     const GOptionEntry entries[] = {

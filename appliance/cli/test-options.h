@@ -11,8 +11,6 @@ struct test_options {
     char **probes;
 };
 
-void test_options_clear(struct test_options *options);
-
 /* more, a table that ends with G_OPTION_ENTRY_NULL, and after it those of a test. The caller frees
  * the table; what it points to is borrowed from options. */
 GOptionEntry *test_options_entries(struct test_options *options, const GOptionEntry *more);
