@@ -12,9 +12,9 @@
 static const struct listing_column account_columns[] = {
     {"name", "name", listing_cell_text, FALSE},
     {"role", "role", listing_cell_text, FALSE},
-    {"added", "added_at", listing_cell_time, FALSE},
+    {"added", "created_at", listing_cell_time, FALSE},
     {"password of", "password_set_at", listing_cell_time, FALSE},
-    {"last used", "seen_at", listing_cell_time, FALSE},
+    {"last used", "used_at", listing_cell_time, FALSE},
     {NULL},
 };
 

@@ -13,10 +13,10 @@ static const struct listing_column token_columns[] = {
     {"id", "id", listing_cell_text, TRUE},
     {"name", "name", listing_cell_text, FALSE},
     {"role", "role", listing_cell_text, FALSE},
-    {"added", "added_at", listing_cell_time, FALSE},
-    {"by", "added_by", listing_cell_text, FALSE},
+    {"added", "created_at", listing_cell_time, FALSE},
+    {"by", "created_by", listing_cell_text, FALSE},
     {"expires", "expires_at", listing_cell_time, FALSE},
-    {"last used", "seen_at", listing_cell_time, FALSE},
+    {"last used", "used_at", listing_cell_time, FALSE},
     {NULL},
 };
 

@@ -109,7 +109,7 @@ typed=$(answers 'tr0ub4dor and three' 'tr0ub4dor and three')
 like "A51: a password is asked for twice" "$typed" 'password:.*again:.*account eve is added'
 unlike "A51: and not shown" "$typed" 'tr0ub4dor'
 like "two that differ" "$(answers 'tr0ub4dor and three' 'tr0ub4dor and four' other)" 'not the same.*status 2'
-like "the accounts" "$(landfall account list)" 'ann +operator.*bob +viewer'
+like "the accounts" "$(landfall account list)" 'ann +operator +20[-0-9]+ .*bob +viewer'
 json "the accounts" '[.items[].name] | join(" ")' 'ann bob eve' landfall account list
 unlike "no hash in there" "$(<"$KIT_TMP/out")" 'hash|salt|password"'
 status "another password" 0 'bob has a new password' landfall account password bob --password-file "$KIT_TMP/word"
@@ -123,7 +123,7 @@ ok "a token" token reader
 ok "a token of an operator" token writer --role operator
 ok "a token for a second" token brief --expires 1s
 is "one line, for a file" "$(wc -l <"$KIT_TMP/reader.token")" 1
-like "the tokens" "$(landfall token list)" 'reader +viewer.*writer +operator'
+like "the tokens" "$(landfall token list)" 'reader +viewer +20[-0-9]+ [:0-9]+Z +socket:root.*writer +operator'
 unlike "A51: a token is listed to nobody" "$(landfall token list; landfall token list --json)" "$(<"$KIT_TMP/reader.token")"
 over=(landfall --url "$url" --pin "$pin")
 status "HTTPS, pinned" 0 'test:///default' "${over[@]}" host list --token-file "$KIT_TMP/reader.token"
