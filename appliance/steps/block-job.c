@@ -51,6 +51,18 @@ gboolean block_disk_read(virDomainPtr domain, const char *name, gboolean inactiv
     return TRUE;
 }
 
+gboolean block_job_check(const struct block_disk *disk, const char *name, const char *job,
+                         const char *path, GError **error)
+{
+    if (g_strcmp0(disk->job, job) == 0 && g_strcmp0(disk->mirror, path) == 0)
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
+                       "wait for it, or end it with `virsh blockjob --abort` on the host",
+                       "disk %s: another job (%s) writes it to %s", name, disk->job,
+                       disk->mirror ? disk->mirror : "the network");
+    return FALSE;
+}
+
 static gboolean is_ready(const struct block_wait *wait, gboolean *ret_ready, GError **error)
 {
     struct block_disk disk = {NULL};

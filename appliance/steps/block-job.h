@@ -23,6 +23,11 @@ void block_disk_clear(struct block_disk *disk);
 gboolean block_disk_read(virDomainPtr domain, const char *name, gboolean inactive,
                          struct block_disk *ret_disk, GError **error);
 
+/* Whether the job that runs is the one that we would begin, of that kind and to that path. Error
+ * conflict: it is somebody else's. */
+gboolean block_job_check(const struct block_disk *disk, const char *name, const char *job,
+                         const char *path, GError **error);
+
 /* Who waits for a job. */
 struct block_wait {
     const struct step_run *run;

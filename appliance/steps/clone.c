@@ -20,7 +20,7 @@
 #include "appliance/steps/qemu-img.h"
 #include "appliance/steps/replica.h"
 #include "appliance/steps/steps.h"
-#include "base/json.h"
+#include "base/error.h"
 #include "replicator/layer-reader.h"
 #include "replicator/store-file.h"
 #include "replicator/store-hold.h"

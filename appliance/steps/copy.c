@@ -18,7 +18,6 @@
 #include "appliance/steps/steps.h"
 #include "appliance/steps/volume.h"
 #include "base/json.h"
-#include "replicator/store-name.h"
 #include "snapshot/xml.h"
 
 #define MIB 1048576u
@@ -113,19 +112,6 @@ static gboolean ended_early(const struct copy *copy, const char *disk, GError **
     return FALSE;
 }
 
-/* A job that runs goes to our volume, or is somebody else's. */
-static gboolean is_ours(const struct block_disk *state, const struct volume *volume,
-                        const char *disk, GError **error)
-{
-    if (g_strcmp0(state->mirror, volume->path) == 0)
-        return TRUE;
-    landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
-                       "wait for it, or end it with `virsh blockjob --abort` on the host",
-                       "disk %s: another job (%s) writes it to %s", disk, state->job,
-                       state->mirror ? state->mirror : "the network");
-    return FALSE;
-}
-
 /* One try. *ret_gone: the job has failed; the disk is what it was. */
 static gboolean try_to_bring(struct copy *copy, const struct block_wait *wait,
                              struct volume *volume, gboolean *ret_gone, GError **error)
@@ -134,7 +120,7 @@ static gboolean try_to_bring(struct copy *copy, const struct block_wait *wait,
     if (!block_disk_read(copy->domain, wait->disk, FALSE, &state, error))
         return FALSE;
     gboolean runs = state.job != NULL;
-    gboolean ok = !runs || is_ours(&state, volume, wait->disk, error);
+    gboolean ok = !runs || block_job_check(&state, wait->disk, "copy", volume->path, error);
     block_disk_clear(&state);
     if (ok && !runs) {
         volume_clear(volume);

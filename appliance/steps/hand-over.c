@@ -80,18 +80,6 @@ static gboolean ended_early(const char *disk, GError **error)
     return FALSE;
 }
 
-static gboolean is_ours(const struct block_disk *state, const char *base, const char *disk,
-                        GError **error)
-{
-    if (g_strcmp0(state->job, "active-commit") == 0 && g_strcmp0(state->mirror, base) == 0)
-        return TRUE;
-    landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
-                       "wait for it, or end it with `virsh blockjob --abort` on the host",
-                       "disk %s: another job (%s) writes it to %s", disk, state->job,
-                       state->mirror ? state->mirror : "the network");
-    return FALSE;
-}
-
 static gboolean merge(struct hand_over *over, const char *disk, guint64 size_bytes,
                       const struct block_disk *state, const char *base_there, GError **error)
 {
@@ -105,7 +93,7 @@ static gboolean merge(struct hand_over *over, const char *disk, guint64 size_byt
         .total_bytes = over->total_bytes,
     };
     gboolean gone;
-    if (state->job && !is_ours(state, base_there, disk, error))
+    if (state->job && !block_job_check(state, disk, "active-commit", base_there, error))
         return FALSE;
     if (!state->job &&
         (!size_fits(over, disk, size_bytes, base, error) ||

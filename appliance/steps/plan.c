@@ -13,7 +13,7 @@
 #include "appliance/steps/downtime.h"
 #include "appliance/steps/preflight.h"
 #include "appliance/steps/steps.h"
-#include "base/json.h"
+#include "base/error.h"
 #include "snapshot/xml.h"
 
 #include <gio/gio.h>

@@ -351,3 +351,12 @@ gboolean power_off(virDomainPtr domain, const struct power_off_plan *plan,
     watch_unref(attempt.watch);
     return ok;
 }
+
+JsonObject *power_off_to_json(const struct power_off_result *result)
+{
+    JsonObject *object = json_object_new();
+    json_object_set_string_member(object, "how", result->how);
+    json_object_set_int_member(object, "ms", (gint64)result->ms);
+    json_object_set_int_member(object, "off_at_us", result->off_at_us);
+    return object;
+}

@@ -12,11 +12,13 @@ struct power_off_plan {
 };
 
 struct power_off_result {
-    const char *how; /* "already-off", "agent", "acpi", "forced" */
-    guint64 ms;      /* from the first asking until it was off */
-    gint64
-        off_at_us; /* when the guest turned itself off, by this host's clock; 0: before we came */
+    const char *how;  /* "already-off", "agent", "acpi", "forced" */
+    guint64 ms;       /* from the first asking until it was off */
+    gint64 off_at_us; /* when the guest turned itself off, by our clock; 0: before we came */
 };
+
+/* As results of steps have it: how, ms, off_at_us. The caller owns it. */
+JsonObject *power_off_to_json(const struct power_off_result *result);
 
 /* Asks by the guest agent where one is connected, else, and when that does not help, by the power
  * button, pressed again from time to time: guests that are still booting do not hear it. Ends as

@@ -16,7 +16,7 @@
 #define STEADY_ALONE_MS 10000u
 #define PROBES_MAX 32u
 
-void probe_free(struct probe *probe)
+static void probe_free(struct probe *probe)
 {
     g_clear_pointer(&probe->settings, json_object_unref);
     g_clear_pointer(&probe->pattern, g_regex_unref);

@@ -43,8 +43,6 @@ struct probe {
     gboolean hopeless; /* looking again is of no use */
 };
 
-void probe_free(struct probe *probe);
-
 /* What the operator wants to see (options.probes, an array of objects with a member kind), or what
  * is known of the machine to be there: array of struct probe, the power first. Error config. */
 GPtrArray *probes_of(const struct step_work *work, GError **error);

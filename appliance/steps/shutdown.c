@@ -66,10 +66,7 @@ JsonObject *step_shutdown(const struct step_run *run, GError **error)
     source_machine_close(&machine);
     if (!ok)
         return NULL;
-    JsonObject *object = json_object_new();
-    json_object_set_string_member(object, "how", result.how);
-    json_object_set_int_member(object, "ms", (gint64)result.ms);
-    json_object_set_int_member(object, "off_at_us", result.off_at_us);
+    JsonObject *object = power_off_to_json(&result);
     json_object_set_boolean_member(object, "autostart", autostart);
     return object;
 }

@@ -88,10 +88,7 @@ static void take_autostart(const struct step_run *run, virDomainPtr domain)
 {
     JsonObject *fence = step_work_fact(run->work, "fence");
     const char *name = virDomainGetName(domain);
-    gboolean autostart = FALSE;
-    if (fence &&
-        json_optional_boolean(fence, "autostart", LANDFALL_ERROR_CONFIG, &autostart, NULL) &&
-        autostart && virDomainSetAutostart(domain, 1) != 0)
+    if (json_find_boolean(fence, "autostart") && virDomainSetAutostart(domain, 1) != 0)
         step_warn(run, "machine %s will not start with its host as it did at the source: %s", name,
                   snapshot_libvirt_message());
 }

@@ -2,7 +2,6 @@
 #include "appliance/steps/step.h"
 #include "appliance/steps/steps.h"
 #include "base/error.h"
-#include "base/json.h"
 
 #include <poll.h>
 #include <string.h>

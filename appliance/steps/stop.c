@@ -58,11 +58,5 @@ JsonObject *step_stop(const struct step_run *run, GError **error)
         return NULL;
     gboolean ok = stop(run, &host, &off, error);
     step_host_close(&host);
-    if (!ok)
-        return NULL;
-    JsonObject *result = json_object_new();
-    json_object_set_string_member(result, "how", off.how);
-    json_object_set_int_member(result, "ms", (gint64)off.ms);
-    json_object_set_int_member(result, "off_at_us", off.off_at_us);
-    return result;
+    return ok ? power_off_to_json(&off) : NULL;
 }

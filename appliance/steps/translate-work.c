@@ -3,7 +3,6 @@
 #include "appliance/steps/translate-work.h"
 #include "appliance/cycle/opened-machine.h"
 #include "base/json.h"
-#include "replicator/store-file.h"
 #include "snapshot/libvirt.h"
 
 #include <string.h>
