@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "replicator/candidates.h"
-#include "base/error.h"
-#include "replicator/block-hash.h"
 
 /* Meaning of the flags: NBD protocol, "base:allocation"; QEMU's docs/interop/nbd.txt for bitmaps.
  */

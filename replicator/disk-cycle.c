@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "replicator/disk-cycle.h"
-#include "base/error.h"
 #include "replicator/disk-pass.h"
 #include "replicator/store-name.h"
-#include "replicator/store-recover.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "replicator/disk-pass.h"
-#include "base/error.h"
 
 #include <string.h>
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "replicator/layer-writer.h"
-#include "base/error.h"
 #include "replicator/layer-format.h"
 #include "replicator/store-file.h"
 

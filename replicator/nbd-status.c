@@ -4,7 +4,6 @@
  * chunks of nearly 2 GiB and several are kept in flight; each chunk collects its own answer, and
  * the answers are joined in order. */
 
-#include "base/error.h"
 #include "replicator/block-hash.h"
 #include "replicator/nbd-source.h"
 

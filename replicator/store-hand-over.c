@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "replicator/store-hand-over.h"
 #include "base/json.h"
-#include "replicator/block-map.h"
-#include "replicator/layer-reader.h"
 #include "replicator/sealed-json.h"
 #include "replicator/store-file.h"
 #include "replicator/store-name.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "appliance/inventory/readiness.h"
-#include "appliance/inventory/facts.h"
 #include "base/checks.h"
 #include "base/json.h"
 

@@ -5,7 +5,6 @@
  * half made is visible, and a crash of the recovery changes nothing of that. */
 
 #include "replicator/block-hash.h"
-#include "replicator/store-retention.h"
 #include "tests/crash/file-layer.h"
 #include "tests/crash/rig.h"
 #include "tests/crash/seed.h"

@@ -4,8 +4,6 @@
  * cycles by bitmap or scan, of one disk or both, cancelled, failed, cut off, with retention. At all
  * times every recovery point reads as the source did when it was made. */
 
-#include "replicator/block-hash.h"
-#include "replicator/store-retention.h"
 #include "tests/crash/rig.h"
 #include "tests/crash/seed.h"
 

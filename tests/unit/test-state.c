@@ -2,7 +2,6 @@
 
 /* appliance/state/state.c, database.c: who may open it, transactions, and kill -9 of a writer. */
 
-#include "appliance/state/audit.h"
 #include "appliance/state/hosts.h"
 #include "tests/unit/state-folder.h"
 
