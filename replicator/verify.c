@@ -22,7 +22,7 @@ struct reading {
     guint64 read_bytes;
 };
 
-void verify_disk_free(struct verify_disk *disk)
+static void verify_disk_free(struct verify_disk *disk)
 {
     if (!disk)
         return;

@@ -22,8 +22,6 @@ struct verify_disk {
     char *map_problem;          /* why the block map could not be used or is wrong, or NULL */
 };
 
-void verify_disk_free(struct verify_disk *disk);
-
 struct verify_observer {
     void *data;
     void (*progress)(void *data, const char *disk, guint64 done_bytes, guint64 total_bytes);

@@ -2,7 +2,7 @@
 #include "appliance/state/audit.h"
 #include "appliance/state/database.h"
 
-void state_audit_entry_free(struct state_audit_entry *entry)
+static void entry_free(struct state_audit_entry *entry)
 {
     g_free(entry->who);
     g_free(entry->action);
@@ -36,24 +36,24 @@ gboolean state_audit_machine(struct state *state, const char *who, const char *a
     return state_audit(state, who, action, object, detail, error);
 }
 
+static gpointer read_entry(struct statement *query)
+{
+    struct state_audit_entry *entry = g_new0(struct state_audit_entry, 1);
+    entry->id = statement_read_int(query);
+    entry->at_us = statement_read_int(query);
+    entry->who = statement_read_text(query);
+    entry->action = statement_read_text(query);
+    entry->object = statement_read_text(query);
+    entry->detail = statement_read_object(query);
+    return entry;
+}
+
 GPtrArray *state_audit_list(struct state *state, gint64 before, unsigned limit, GError **error)
 {
-    g_autoptr(GPtrArray) entries =
-        g_ptr_array_new_with_free_func((GDestroyNotify)state_audit_entry_free);
     struct statement *query =
         statement_new(state, "SELECT id, at_us, who, action, object, detail FROM audit "
                              "WHERE id < ? ORDER BY id DESC LIMIT ?");
     statement_bind_int(query, before ? before : G_MAXINT64);
     statement_bind_int(query, limit);
-    while (statement_row(query)) {
-        struct state_audit_entry *entry = g_new0(struct state_audit_entry, 1);
-        entry->id = statement_read_int(query);
-        entry->at_us = statement_read_int(query);
-        entry->who = statement_read_text(query);
-        entry->action = statement_read_text(query);
-        entry->object = statement_read_text(query);
-        entry->detail = statement_read_object(query);
-        g_ptr_array_add(entries, entry);
-    }
-    return statement_done(query, error) ? g_steal_pointer(&entries) : NULL;
+    return statement_rows(query, read_entry, (GDestroyNotify)entry_free, error);
 }

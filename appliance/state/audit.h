@@ -19,8 +19,6 @@ struct state_audit_entry {
     JsonObject *detail; /* or NULL */
 };
 
-void state_audit_entry_free(struct state_audit_entry *entry);
-
 /* detail may be NULL, and never has a secret in it. */
 gboolean state_audit(struct state *state, const char *who, const char *action, const char *object,
                      JsonObject *detail, GError **error);

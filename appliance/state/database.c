@@ -112,17 +112,12 @@ void statement_bind_int(struct statement *statement, gint64 value)
     check_bound(statement, sqlite3_bind_int64(statement->handle, ++statement->parameter, value));
 }
 
-void statement_bind_null(struct statement *statement)
-{
-    check_bound(statement, sqlite3_bind_null(statement->handle, ++statement->parameter));
-}
-
 void statement_bind_int_or_null(struct statement *statement, gint64 value)
 {
     if (value)
         statement_bind_int(statement, value);
     else
-        statement_bind_null(statement);
+        check_bound(statement, sqlite3_bind_null(statement->handle, ++statement->parameter));
 }
 
 void statement_bind_blob(struct statement *statement, const void *data, gsize length_bytes)

@@ -4,9 +4,9 @@
 /* Private to appliance/state: the connection, and statements that are short to write. Values are
  * bound and read from left to right, without numbers; a failure on the way is kept until the end:
  *
- *     struct statement *query = statement_new(state, "SELECT name, added_us FROM host WHERE uri =
+ *     struct statement *query = statement_new(state, "SELECT name, seen_us FROM host WHERE uri =
  * ?"); statement_bind_text(query, uri); while (statement_row(query)) { name =
- * statement_read_text(query); added_us = statement_read_int(query);
+ * statement_read_text(query); seen_us = statement_read_int(query);
  *     }
  *     return statement_done(query, error);
  */
@@ -34,10 +34,9 @@ struct statement;
 /* Never NULL. sql is a constant: it is borrowed for good. */
 struct statement *statement_new(struct state *state, const char *sql);
 
-/* The next parameter. NULL and statement_bind_null are SQL's NULL; data is copied. */
+/* The next parameter. NULL is SQL's NULL; data is copied. */
 void statement_bind_text(struct statement *statement, const char *text);
 void statement_bind_int(struct statement *statement, gint64 value);
-void statement_bind_null(struct statement *statement);
 void statement_bind_blob(struct statement *statement, const void *data, gsize length_bytes);
 void statement_bind_object(struct statement *statement, JsonObject *object);
 void statement_bind_array(struct statement *statement, JsonArray *array);

@@ -2,6 +2,7 @@
 #include "appliance/state/hosts.h"
 #include "appliance/state/audit.h"
 #include "appliance/state/database.h"
+#include "appliance/state/replications.h"
 #include "base/error.h"
 #include "base/json.h"
 
@@ -132,24 +133,6 @@ gboolean state_host_change(struct state *state, const char *who, const char *nam
     return state_end(state, ok, error);
 }
 
-static gboolean check_not_replicated(struct state *state, const char *name, GError **error)
-{
-    g_autofree char *machine = NULL;
-    struct statement *query = statement_new(
-        state, "SELECT machine.name FROM replication JOIN machine ON machine.id = machine "
-               "WHERE host = ? ORDER BY machine.name LIMIT 1");
-    statement_bind_text(query, name);
-    if (statement_row(query))
-        machine = statement_read_text(query);
-    if (!statement_done(query, error))
-        return FALSE;
-    if (!machine)
-        return TRUE;
-    landfall_error_set(error, LANDFALL_ERROR_CONFLICT, "stop its replication first: landfall stop",
-                       "machine '%s' of host '%s' is replicated", machine, name);
-    return FALSE;
-}
-
 static gboolean delete_host(struct state *state, const char *name, GError **error)
 {
     struct statement *removal = statement_new(state, "DELETE FROM host WHERE name = ?");
@@ -168,7 +151,8 @@ gboolean state_host_remove(struct state *state, const char *who, const char *nam
 {
     if (!state_begin(state, error))
         return FALSE;
-    gboolean ok = check_not_replicated(state, name, error) && delete_host(state, name, error) &&
+    gboolean ok = state_replication_check_none(state, name, NULL, error) &&
+                  delete_host(state, name, error) &&
                   note(state, who, "host.remove", name, NULL, NULL, error);
     return state_end(state, ok, error);
 }

@@ -228,3 +228,25 @@ gboolean state_replication_remove(struct state *state, const char *who, gint64 m
         (!who || state_audit_machine(state, who, "replication.remove", machine, detail, error));
     return state_end(state, ok, error);
 }
+
+gboolean state_replication_check_none(struct state *state, const char *host, const char *store,
+                                      GError **error)
+{
+    g_autofree char *machine = NULL;
+    struct statement *query = statement_new(
+        state, "SELECT machine.name FROM replication JOIN machine ON machine.id = machine "
+               "WHERE host = ? OR store = ? ORDER BY machine.name LIMIT 1");
+    statement_bind_text(query, host);
+    statement_bind_text(query, store);
+    if (statement_row(query))
+        machine = statement_read_text(query);
+    if (!statement_done(query, error))
+        return FALSE;
+    if (!machine)
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_CONFLICT, "stop its replication first: landfall stop",
+                       host ? "machine '%s' of host '%s' is replicated"
+                            : "machine '%s' is replicated to store '%s'",
+                       machine, host ? host : store);
+    return FALSE;
+}

@@ -68,3 +68,8 @@ gboolean state_replication_turn(struct state *state, gint64 machine, gint64 to, 
 /* who NULL: the end of what somebody asked for before, without another line in the audit. */
 gboolean state_replication_remove(struct state *state, const char *who, gint64 machine,
                                   JsonObject *detail, GError **error);
+
+/* Error conflict when a machine of that host is replicated, or one to that store; either is NULL.
+ */
+gboolean state_replication_check_none(struct state *state, const char *host, const char *store,
+                                      GError **error);

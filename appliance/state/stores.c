@@ -2,6 +2,7 @@
 #include "appliance/state/stores.h"
 #include "appliance/state/audit.h"
 #include "appliance/state/database.h"
+#include "appliance/state/replications.h"
 #include "base/error.h"
 #include "base/json.h"
 
@@ -102,24 +103,6 @@ gboolean state_store_add(struct state *state, const char *who, const char *name,
     return state_end(state, ok, error);
 }
 
-static gboolean check_unused(struct state *state, const char *name, GError **error)
-{
-    g_autofree char *machine = NULL;
-    struct statement *query = statement_new(
-        state, "SELECT machine.name FROM replication JOIN machine ON machine.id = machine "
-               "WHERE store = ? ORDER BY machine.name LIMIT 1");
-    statement_bind_text(query, name);
-    if (statement_row(query))
-        machine = statement_read_text(query);
-    if (!statement_done(query, error))
-        return FALSE;
-    if (!machine)
-        return TRUE;
-    landfall_error_set(error, LANDFALL_ERROR_CONFLICT, "stop its replication first: landfall stop",
-                       "machine '%s' is replicated to store '%s'", machine, name);
-    return FALSE;
-}
-
 static gboolean delete_store(struct state *state, const char *name, GError **error)
 {
     struct statement *removal = statement_new(state, "DELETE FROM store WHERE name = ?");
@@ -132,7 +115,8 @@ gboolean state_store_remove(struct state *state, const char *who, const char *na
 {
     if (!state_begin(state, error))
         return FALSE;
-    gboolean ok = check_unused(state, name, error) && delete_store(state, name, error) &&
+    gboolean ok = state_replication_check_none(state, NULL, name, error) &&
+                  delete_store(state, name, error) &&
                   note(state, who, "store.remove", name, NULL, error);
     return state_end(state, ok, error);
 }
