@@ -212,6 +212,31 @@ void json_set_optional_strings(JsonObject *object, const char *name, const char 
     json_object_set_array_member(object, name, array);
 }
 
+void json_set_time(JsonObject *object, const char *name, gint64 at_us)
+{
+    if (!at_us)
+        return;
+    g_autoptr(GDateTime) at = g_date_time_new_from_unix_utc(at_us / G_USEC_PER_SEC);
+    g_autofree char *text = at ? g_date_time_format_iso8601(at) : NULL;
+    json_set_optional_string(object, name, text);
+}
+
+void json_set_error(JsonObject *object, const GError *error)
+{
+    json_object_set_string_member(object, "code", landfall_error_name(error));
+    json_object_set_string_member(object, "message", error->message);
+    json_set_optional_string(object, "hint", landfall_error_hint(error));
+}
+
+GError *json_to_error(JsonObject *object)
+{
+    const char *message = json_find_string(object, "message");
+    GError *error = NULL;
+    landfall_error_set(&error, landfall_error_code_from_name(json_find_string(object, "code")),
+                       json_find_string(object, "hint"), "%s", message ? message : "no message");
+    return error;
+}
+
 char *json_object_to_text(JsonObject *object, gboolean pretty)
 {
     g_autoptr(JsonNode) node = json_node_alloc();

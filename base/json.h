@@ -51,5 +51,14 @@ gboolean json_element_object(JsonArray *array, guint index, const char *what,
 void json_set_optional_string(JsonObject *object, const char *name, const char *value);
 void json_set_optional_strings(JsonObject *object, const char *name, const char *const *value);
 
+/* Sets member name to a time in UTC as ISO 8601, to the second, or leaves it out when at_us
+ * (microseconds since 1970) is 0. */
+void json_set_time(JsonObject *object, const char *name, gint64 at_us);
+
+/* An error between processes: sets members code, message and, unless there is none, hint; and the
+ * error, owned by the caller, that such members tell. */
+void json_set_error(JsonObject *object, const GError *error);
+GError *json_to_error(JsonObject *object);
+
 /* The object as text: one line, or indented for people. The caller owns the text. */
 char *json_object_to_text(JsonObject *object, gboolean pretty);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "replicator/events.h"
-#include "base/error.h"
 #include "base/json.h"
 
 #include <stdio.h>
@@ -106,8 +105,6 @@ void events_result(const struct manifest *manifest)
 void events_error(const GError *error)
 {
     g_autoptr(JsonObject) object = event_new("error");
-    json_object_set_string_member(object, "code", landfall_error_name(error));
-    json_object_set_string_member(object, "message", error->message);
-    json_set_optional_string(object, "hint", landfall_error_hint(error));
+    json_set_error(object, error);
     write_line(object);
 }

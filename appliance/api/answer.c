@@ -3,27 +3,23 @@
 #include "appliance/jobs/replication-json.h"
 #include "base/json.h"
 
-void answer_set_time(JsonObject *object, const char *name, gint64 at_us)
-{
-    if (!at_us)
-        return;
-    g_autoptr(GDateTime) at = g_date_time_new_from_unix_utc(at_us / G_USEC_PER_SEC);
-    g_autofree char *text = at ? g_date_time_format(at, "%Y-%m-%dT%H:%M:%SZ") : NULL;
-    json_set_optional_string(object, name, text);
-}
-
-void answer_set_number(JsonObject *object, const char *name, gint64 value)
-{
-    if (value)
-        json_object_set_int_member(object, name, value);
-}
-
 JsonObject *answer_list(JsonArray *items, gint64 next)
 {
     JsonObject *answer = json_object_new();
     json_object_set_array_member(answer, "items", items);
-    answer_set_number(answer, "next", next);
+    if (next)
+        json_object_set_int_member(answer, "next", next);
     return answer;
+}
+
+JsonObject *answer_rows(const GPtrArray *rows, JsonObject *(*to_json)(gconstpointer row))
+{
+    if (!rows)
+        return NULL;
+    JsonArray *items = json_array_new();
+    for (guint i = 0; i < rows->len; i++)
+        json_array_add_object_element(items, to_json(rows->pdata[i]));
+    return answer_list(items, 0);
 }
 
 const char *answer_state_word(const struct state_replication *replication)
@@ -41,9 +37,9 @@ JsonObject *answer_machine(const struct state_machine *machine,
     json_object_set_string_member(object, "host", machine->host);
     json_object_set_string_member(object, "power", machine->power);
     json_object_set_string_member(object, "state", answer_state_word(replication));
-    answer_set_time(object, "first_seen_at", machine->first_seen_us);
-    answer_set_time(object, "seen_at", machine->seen_us);
-    answer_set_time(object, "gone_at", machine->gone_us);
+    json_set_time(object, "first_seen_at", machine->first_seen_us);
+    json_set_time(object, "seen_at", machine->seen_us);
+    json_set_time(object, "gone_at", machine->gone_us);
     if (machine->facts)
         json_object_set_object_member(object, "facts", json_object_ref(machine->facts));
     if (replication)

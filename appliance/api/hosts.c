@@ -28,8 +28,8 @@ static JsonObject *host_to_json(struct state *state, const struct state_host *ho
     json_set_optional_string(object, "status_detail", host->status_detail);
     json_set_optional_string(object, "hint", host->hint);
     json_object_set_int_member(object, "machines", machines);
-    answer_set_time(object, "added_at", host->added_us);
-    answer_set_time(object, "seen_at", host->seen_us);
+    json_set_time(object, "added_at", host->added_us);
+    json_set_time(object, "seen_at", host->seen_us);
     if (host->facts)
         json_object_set_object_member(object, "facts", json_object_ref(host->facts));
     return object;

@@ -13,7 +13,7 @@
 #include "appliance/jobs/scheduler.h"
 #include "appliance/state/alerts.h"
 #include "appliance/state/machines.h"
-#include "base/json.h"
+#include "base/error.h"
 
 #define JOBS_LIMIT 50
 

@@ -7,7 +7,6 @@
 #include "appliance/api/api-private.h"
 #include "appliance/api/request.h"
 #include "appliance/state/stores.h"
-#include "base/error.h"
 #include "replicator/store.h"
 
 #include <gio/gio.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "appliance/api/route.h"
+#include "base/error.h"
 
 #define SEGMENTS_MAX 12
 
@@ -10,23 +11,12 @@ static const char *const role_names[] = {
 };
 
 const struct route *const route_tables[] = {
-    routes_accounts,
-    routes_events,
-    routes_failovers,
-    routes_health,
-    routes_hosts,
-    routes_jobs,
-    routes_machines,
-    routes_metrics,
-    routes_openapi,
-    routes_recovery_points,
-    routes_rehearsals,
-    routes_replications,
-    routes_session,
-    routes_settings,
-    routes_stores,
-    routes_targets,
-    NULL,
+    routes_accounts,        routes_events,     routes_failovers,
+    routes_health,          routes_hosts,      routes_jobs,
+    routes_machines,        routes_metrics,    routes_openapi,
+    routes_recovery_points, routes_rehearsals, routes_replications,
+    routes_session,         routes_settings,   routes_stores,
+    routes_targets,         routes_tokens,     NULL,
 };
 
 /* What stands in the place of the braces when path fits pattern; NULL when it does not. */
@@ -85,5 +75,15 @@ gboolean role_from_name(const char *name, enum role *ret_role)
             return TRUE;
         }
     }
+    return FALSE;
+}
+
+gboolean role_check(const char *name, GError **error)
+{
+    enum role role;
+    if (!name || role_from_name(name, &role))
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_CONFIG, "use viewer or operator",
+                       "there is no role '%.64s'", name);
     return FALSE;
 }

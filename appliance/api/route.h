@@ -33,7 +33,7 @@ struct route {
 extern const struct route routes_accounts[], routes_events[], routes_failovers[], routes_health[],
     routes_hosts[], routes_jobs[], routes_machines[], routes_metrics[], routes_openapi[],
     routes_recovery_points[], routes_rehearsals[], routes_replications[], routes_session[],
-    routes_settings[], routes_stores[], routes_targets[];
+    routes_settings[], routes_stores[], routes_targets[], routes_tokens[];
 
 /* All of the tables; ends with NULL. */
 extern const struct route *const route_tables[];
@@ -52,3 +52,6 @@ const char *role_name(enum role role);
 
 /* TRUE for the name of a role that somebody can have. */
 gboolean role_from_name(const char *name, enum role *ret_role);
+
+/* Error config for the name of a role that nobody can have; NULL is fine. */
+gboolean role_check(const char *name, GError **error);

@@ -2,7 +2,6 @@
 
 /* /session and /setup: logging in and out, and the very first account. */
 
-#include "appliance/api/answer.h"
 #include "appliance/api/api-error.h"
 #include "appliance/api/api-private.h"
 #include "appliance/api/client-secret.h"

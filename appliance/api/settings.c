@@ -50,7 +50,7 @@ static JsonObject *entry_to_json(const struct state_audit_entry *entry)
 {
     JsonObject *object = json_object_new();
     json_object_set_int_member(object, "id", entry->id);
-    answer_set_time(object, "at", entry->at_us);
+    json_set_time(object, "at", entry->at_us);
     json_object_set_string_member(object, "who", entry->who);
     json_object_set_string_member(object, "action", entry->action);
     json_object_set_string_member(object, "object", entry->object);

@@ -33,7 +33,7 @@ static JsonObject *store_to_json(struct api *api, const struct state_store *stor
     json_object_set_string_member(object, "kind", store->kind);
     json_object_set_string_member(object, "path", store->path);
     json_object_set_int_member(object, "machines", machines);
-    answer_set_time(object, "added_at", store->added_us);
+    json_set_time(object, "added_at", store->added_us);
     if (seen) {
         merge(object, seen, "free_bytes");
         merge(object, seen, "size_bytes");

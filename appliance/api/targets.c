@@ -13,8 +13,9 @@
 #define MACHINE_CPUS_MAX 4096u
 #define MACHINE_MEMORY_MIB_MAX (64u * 1024 * 1024)
 
-static JsonObject *target_to_json(const struct state_target *target)
+static JsonObject *target_to_json(gconstpointer row)
 {
+    const struct state_target *target = row;
     JsonObject *object = json_object_new();
     json_object_set_string_member(object, "host", target->host);
     json_object_set_string_member(object, "reach", target->reach);
@@ -23,19 +24,14 @@ static JsonObject *target_to_json(const struct state_target *target)
     json_object_set_object_member(object, "networks", json_object_ref(target->networks));
     json_set_optional_string(object, "test_network", target->test_network);
     json_object_set_object_member(object, "machine", json_object_ref(target->machine));
-    answer_set_time(object, "updated_at", target->updated_us);
+    json_set_time(object, "updated_at", target->updated_us);
     return object;
 }
 
 static JsonObject *list_targets(struct request *request, GError **error)
 {
     g_autoptr(GPtrArray) targets = state_target_list(request_api(request)->state, error);
-    if (!targets)
-        return NULL;
-    JsonArray *items = json_array_new();
-    for (guint i = 0; i < targets->len; i++)
-        json_array_add_object_element(items, target_to_json(targets->pdata[i]));
-    return answer_list(items, 0);
+    return answer_rows(targets, target_to_json);
 }
 
 static JsonObject *get_target(struct request *request, GError **error)

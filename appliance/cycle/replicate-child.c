@@ -110,12 +110,8 @@ static gboolean child_start(struct child *child, JsonObject *work, GError **erro
 
 static void take_error(struct child *child, JsonObject *line)
 {
-    const char *code = NULL, *message = "no message", *hint = NULL;
-    json_optional_string(line, "code", LANDFALL_ERROR_SOURCE, &code, NULL);
-    json_optional_string(line, "message", LANDFALL_ERROR_SOURCE, &message, NULL);
-    json_optional_string(line, "hint", LANDFALL_ERROR_SOURCE, &hint, NULL);
     g_clear_error(&child->reported);
-    landfall_error_set(&child->reported, landfall_error_code_from_name(code), hint, "%s", message);
+    child->reported = json_to_error(line);
 }
 
 static gboolean take_line(struct child *child, const char *text, gsize length,

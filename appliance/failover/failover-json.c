@@ -3,7 +3,6 @@
 /* Operations as the API shows them. */
 
 #include "appliance/failover/failover-private.h"
-#include "appliance/jobs/job-json.h"
 #include "base/error.h"
 #include "base/json.h"
 
@@ -56,9 +55,8 @@ static const struct state_failover_step *done_step(const GPtrArray *journal, con
 /* The instant that the step itself has noted, or else when it ended. */
 static gint64 instant_of(const struct state_failover_step *step, const char *member)
 {
-    guint64 at_us = 0;
-    json_optional_uint(step->result, member, LANDFALL_ERROR_SOURCE, &at_us, NULL);
-    return at_us ? (gint64)at_us : step->ended_us;
+    gint64 at_us = (gint64)json_find_uint(step->result, member);
+    return at_us ? at_us : step->ended_us;
 }
 
 gint64 failover_downtime_ms(const struct state_failover *failover, const GPtrArray *journal)
@@ -83,16 +81,13 @@ static JsonArray *steps_json(const GPtrArray *journal)
     JsonArray *steps = json_array_new();
     for (guint i = 0; i < journal->len; i++) {
         const struct state_failover_step *step = journal->pdata[i];
-        const char *message = NULL;
         JsonObject *object = json_object_new();
         json_object_set_string_member(object, "step", step->step);
         json_object_set_string_member(object, "state", state_of_step(step));
-        job_set_time(object, "started_at", step->begun_us);
+        json_set_time(object, "started_at", step->begun_us);
         if (step->ended_us)
             json_object_set_int_member(object, "took_ms", (step->ended_us - step->begun_us) / 1000);
-        if (step->error)
-            json_optional_string(step->error, "message", LANDFALL_ERROR_INTERNAL, &message, NULL);
-        json_set_optional_string(object, "message", message);
+        json_set_optional_string(object, "message", json_find_string(step->error, "message"));
         json_array_add_object_element(steps, object);
     }
     return steps;
@@ -152,10 +147,10 @@ static JsonObject *to_json(const struct state_failover *failover, const char *ma
     json_object_set_string_member(object, "who", failover->who);
     if (failover->recovery_point)
         json_object_set_int_member(object, "recovery_point", failover->recovery_point);
-    job_set_time(object, "asked_at", failover->asked_us);
-    job_set_time(object, "started_at", failover->started_us);
-    job_set_time(object, "ended_at", failover->ended_us);
-    job_set_time(object, due_name(failover), due_us(failover));
+    json_set_time(object, "asked_at", failover->asked_us);
+    json_set_time(object, "started_at", failover->started_us);
+    json_set_time(object, "ended_at", failover->ended_us);
+    json_set_time(object, due_name(failover), due_us(failover));
     json_object_set_object_member(object, "options", json_object_ref(failover->options));
     json_object_set_array_member(object, "steps", steps_json(journal));
     set_outcome(object, failover, journal);

@@ -209,11 +209,11 @@ gboolean failovers_set_word(struct failovers *failovers, gint64 machine, const c
 /* Whether a move that stands still has something to do, such as bringing its disks. */
 gboolean failovers_has_steps(struct failovers *failovers, const struct state_failover *move);
 
-/* Whether the machine's source is not to run. */
-gboolean failovers_is_fenced(struct failovers *failovers, gint64 machine);
-
 /* Where the operation's screenshot goes; owned by the caller. */
 char *failover_evidence_path(struct failovers *failovers, gint64 operation);
+
+/* The sum of a member over the disks of a cycle's result. */
+guint64 failover_sum_of_disks(JsonObject *result, const char *name);
 
 /* Words of a replication while its machine moves. */
 #define WORD_MIGRATING "migrating"

@@ -212,24 +212,30 @@ static gboolean resume(struct failovers *failovers, GError **error)
 /* --- what others tell ----------------------------------------------------------------------------
  */
 
+/* A move without a shutdown leaves the source as it is. */
+static gboolean is_fenced(struct failovers *failovers, gint64 machine)
+{
+    const struct state_failover_filter filter = {
+        .machine = machine, .kind = STATE_FAILOVER_MIGRATE, .open = TRUE, .limit = 1};
+    g_autoptr(GPtrArray) moves = state_failover_list(failovers->state, &filter, NULL);
+    return moves && moves->len > 0 && option_boolean(moves->pdata[0], "shutdown", TRUE);
+}
+
 /* The source must not run beside what has moved. */
 static void watch_fence(struct failovers *failovers, JsonObject *machine)
 {
-    const char *power = NULL, *name = NULL;
-    guint64 id = 0;
-    json_optional_uint(machine, "id", LANDFALL_ERROR_INTERNAL, &id, NULL);
-    json_optional_string(machine, "power", LANDFALL_ERROR_INTERNAL, &power, NULL);
-    json_optional_string(machine, "name", LANDFALL_ERROR_INTERNAL, &name, NULL);
+    gint64 id = (gint64)json_find_uint(machine, "id");
+    const char *power = json_find_string(machine, "power");
     struct state_replication *replication =
-        id ? state_replication_get(failovers->state, (gint64)id, NULL) : NULL;
-    if (!replication || !power)
+        id && power ? state_replication_get(failovers->state, id, NULL) : NULL;
+    if (!replication)
         return;
-    gboolean moved = strcmp(replication->state, WORD_MIGRATED) == 0 &&
-                     failovers_is_fenced(failovers, (gint64)id);
+    gboolean moved = strcmp(replication->state, WORD_MIGRATED) == 0 && is_fenced(failovers, id);
     g_autofree char *message = g_strdup_printf(
-        "machine %s was started at its source, while the machine it has moved to exists", name);
+        "machine %s was started at its source, while the machine it has moved to exists",
+        json_find_string(machine, "name"));
     gboolean wrong = moved && strcmp(power, "running") == 0;
-    alerting_machine(scheduler_alerting(failovers->scheduler), "fenced-running", (gint64)id,
+    alerting_machine(scheduler_alerting(failovers->scheduler), "fenced-running", id,
                      wrong ? message : NULL,
                      "switch one of the two off at once: the source if the move stands, or else "
                      "landfall rollback, which switches the other off");
@@ -243,15 +249,6 @@ static void on_hub_event(const struct event *event, gpointer data)
         passes_heard(failovers, event->object);
     else if (strcmp(event->topic, "machine") == 0)
         watch_fence(failovers, event->object);
-}
-
-/* A move without a shutdown leaves the source as it is. */
-gboolean failovers_is_fenced(struct failovers *failovers, gint64 machine)
-{
-    const struct state_failover_filter filter = {
-        .machine = machine, .kind = STATE_FAILOVER_MIGRATE, .open = TRUE, .limit = 1};
-    g_autoptr(GPtrArray) moves = state_failover_list(failovers->state, &filter, NULL);
-    return moves && moves->len > 0 && option_boolean(moves->pdata[0], "shutdown", TRUE);
 }
 
 /* --- beginning and end ---------------------------------------------------------------------------

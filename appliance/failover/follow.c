@@ -3,27 +3,18 @@
 /* What an operation's end means for others: alerts, and what happens next by itself. */
 
 #include "appliance/failover/failover-private.h"
-#include "base/error.h"
 #include "base/json.h"
 
 #include <string.h>
 
-static const char *error_text(const struct state_failover *failover, const char *name)
-{
-    const char *text = NULL;
-    if (failover->error)
-        json_optional_string(failover->error, name, LANDFALL_ERROR_INTERNAL, &text, NULL);
-    return text;
-}
-
 static void alert(struct operation *operation, const char *kind, const char *what)
 {
     const struct state_failover *failover = operation->failover;
-    const char *cause = error_text(failover, "message");
+    const char *cause = json_find_string(failover->error, "message");
     g_autofree char *message = g_strdup_printf("machine %s: %s: %s", operation->machine_name, what,
                                                cause ? cause : "no reason given");
     alerting_machine(scheduler_alerting(operation->failovers->scheduler), kind, failover->machine,
-                     message, error_text(failover, "hint"));
+                     message, json_find_string(failover->error, "hint"));
 }
 
 static void well(struct operation *operation, const char *kind)
@@ -107,11 +98,12 @@ static void follow_complete(struct operation *operation)
 static void log_failure(const struct operation *operation)
 {
     const struct state_failover *failover = operation->failover;
-    const char *hint = error_text(failover, "hint");
+    const char *hint = json_find_string(failover->error, "hint");
     if (failover->error)
         g_warning("machine %s: %s (job %" G_GINT64_FORMAT ") failed: %s%s%s",
                   operation->machine_name, failover->kind, failover->job,
-                  error_text(failover, "message"), hint ? "; hint: " : "", hint ? hint : "");
+                  json_find_string(failover->error, "message"), hint ? "; hint: " : "",
+                  hint ? hint : "");
 }
 
 void follow_operation(struct operation *operation)

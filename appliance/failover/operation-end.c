@@ -124,10 +124,7 @@ static gboolean close_subject(struct operation *operation, enum state_failover_s
 
 static gboolean was_cancelled(const struct state_failover *failover)
 {
-    const char *code = NULL;
-    if (failover->error)
-        json_optional_string(failover->error, "code", LANDFALL_ERROR_INTERNAL, &code, NULL);
-    return g_strcmp0(code, "cancelled") == 0;
+    return g_strcmp0(json_find_string(failover->error, "code"), "cancelled") == 0;
 }
 
 /* All that was done is undone. */
@@ -218,8 +215,7 @@ static gboolean go_on_or_finish(struct operation *operation, gboolean *ret_over,
 /* What a watch has seen. */
 static void take_verdict(struct operation *operation)
 {
-    const char *verdict = NULL;
-    json_optional_string(operation->result, "verdict", LANDFALL_ERROR_SOURCE, &verdict, NULL);
+    const char *verdict = json_find_string(operation->result, "verdict");
     g_free(operation->failover->verdict);
     operation->failover->verdict =
         g_strdup(g_strcmp0(verdict, "passed") == 0 ? "passed" : "failed");
@@ -228,15 +224,11 @@ static void take_verdict(struct operation *operation)
 /* The first check that failed, in words. */
 static const char *first_failure(JsonObject *result)
 {
-    JsonArray *checks = NULL;
-    json_member_array(result, "checks", LANDFALL_ERROR_SOURCE, &checks, NULL);
+    JsonArray *checks = json_find_array(result, "checks");
     for (guint i = 0; checks && i < json_array_get_length(checks); i++) {
-        JsonObject *check = NULL;
-        const char *verdict = NULL, *message = NULL;
-        if (json_element_object(checks, i, "check", LANDFALL_ERROR_SOURCE, &check, NULL) &&
-            json_optional_string(check, "verdict", LANDFALL_ERROR_SOURCE, &verdict, NULL) &&
-            json_optional_string(check, "message", LANDFALL_ERROR_SOURCE, &message, NULL) &&
-            g_strcmp0(verdict, "failed") == 0 && message)
+        JsonObject *check = json_array_get_object_element(checks, i);
+        const char *message = json_find_string(check, "message");
+        if (message && g_strcmp0(json_find_string(check, "verdict"), "failed") == 0)
             return message;
     }
     return "it did not come up as wanted";
@@ -281,10 +273,9 @@ static void go_back(struct operation *operation, const GError *cause)
 
 static void take_recovery_point(struct operation *operation)
 {
-    guint64 number = 0;
-    json_optional_uint(operation->result, "number", LANDFALL_ERROR_SOURCE, &number, NULL);
+    gint64 number = (gint64)json_find_uint(operation->result, "number");
     if (number)
-        operation->failover->recovery_point = (gint64)number;
+        operation->failover->recovery_point = number;
 }
 
 static gboolean decide_watch(struct operation *operation, GError **error)

@@ -188,11 +188,8 @@ void operation_step_ended(struct operation *operation, JsonObject *result, const
 
 static void take_progress(struct operation *operation, JsonObject *line)
 {
-    guint64 done = 0, total = 0;
-    json_optional_uint(line, "done", LANDFALL_ERROR_SOURCE, &done, NULL);
-    json_optional_uint(line, "total", LANDFALL_ERROR_SOURCE, &total, NULL);
-    operation->job->done_bytes = (gint64)done;
-    operation->job->total_bytes = (gint64)total;
+    operation->job->done_bytes = (gint64)json_find_uint(line, "done");
+    operation->job->total_bytes = (gint64)json_find_uint(line, "total");
     operation_touch(operation);
 }
 

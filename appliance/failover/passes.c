@@ -62,26 +62,6 @@ void operation_passes(struct operation *operation)
     }
 }
 
-static guint64 number_of(JsonObject *object, const char *name)
-{
-    guint64 value = 0;
-    json_optional_uint(object, name, LANDFALL_ERROR_SOURCE, &value, NULL);
-    return value;
-}
-
-static guint64 sent_bytes(JsonObject *result)
-{
-    guint64 sent = 0;
-    JsonArray *disks = NULL;
-    json_member_array(result, "disks", LANDFALL_ERROR_SOURCE, &disks, NULL);
-    for (guint i = 0; disks && i < json_array_get_length(disks); i++) {
-        JsonObject *disk = NULL;
-        if (json_element_object(disks, i, "disk", LANDFALL_ERROR_SOURCE, &disk, NULL))
-            sent += number_of(disk, "sent_bytes");
-    }
-    return sent;
-}
-
 /* The facts of a final cycle are its recovery point; those of passes what they were all together.
  */
 static JsonObject *facts_of(const struct operation *operation, JsonObject *result)
@@ -89,8 +69,8 @@ static JsonObject *facts_of(const struct operation *operation, JsonObject *resul
     JsonObject *facts = json_object_new();
     json_object_set_int_member(facts, "count", operation->pass_count);
     json_object_set_int_member(facts, "sent_bytes", operation->pass_bytes);
-    json_object_set_int_member(facts, "number", (gint64)number_of(result, "number"));
-    json_object_set_int_member(facts, "last_ms", (gint64)number_of(result, "cycle_ms"));
+    json_object_set_int_member(facts, "number", (gint64)json_find_uint(result, "number"));
+    json_object_set_int_member(facts, "last_ms", (gint64)json_find_uint(result, "cycle_ms"));
     return facts;
 }
 
@@ -98,10 +78,11 @@ static void note_pass(struct operation *operation, JsonObject *result)
 {
     g_autoptr(GError) error = NULL;
     JsonObject *event = json_object_new();
-    g_autofree char *sent = g_format_size_full(sent_bytes(result), G_FORMAT_SIZE_IEC_UNITS);
+    g_autofree char *sent =
+        g_format_size_full(failover_sum_of_disks(result, "sent_bytes"), G_FORMAT_SIZE_IEC_UNITS);
     g_autofree char *message =
         g_strdup_printf("pass %" G_GINT64_FORMAT " sent %s in %.1f s", operation->pass_count, sent,
-                        (double)number_of(result, "cycle_ms") / 1000);
+                        (double)json_find_uint(result, "cycle_ms") / 1000);
     json_object_set_string_member(event, "event", "note");
     json_object_set_string_member(event, "step", operation->step->name);
     json_object_set_string_member(event, "message", message);
@@ -121,9 +102,9 @@ static void pass_done(struct operation *operation, JsonObject *result)
         return;
     }
     operation->pass_count++;
-    operation->pass_bytes += (gint64)sent_bytes(result);
+    operation->pass_bytes += (gint64)failover_sum_of_disks(result, "sent_bytes");
     note_pass(operation, result);
-    if ((gint64)number_of(result, "cycle_ms") <= wanted_ms || operation->pass_count >= most) {
+    if ((gint64)json_find_uint(result, "cycle_ms") <= wanted_ms || operation->pass_count >= most) {
         g_autoptr(JsonObject) facts = facts_of(operation, result);
         end_with(operation, facts);
     } else if (!ask(operation, &error)) {
@@ -133,15 +114,12 @@ static void pass_done(struct operation *operation, JsonObject *result)
 
 static void pass_failed(struct operation *operation, const struct state_job *job)
 {
-    const char *code = "cancelled", *message = "the cycle was cancelled", *hint = NULL;
     g_autoptr(GError) error = NULL;
-    if (job->error) {
-        json_optional_string(job->error, "code", LANDFALL_ERROR_INTERNAL, &code, NULL);
-        json_optional_string(job->error, "message", LANDFALL_ERROR_INTERNAL, &message, NULL);
-        json_optional_string(job->error, "hint", LANDFALL_ERROR_INTERNAL, &hint, NULL);
-    }
-    landfall_error_set(&error, landfall_error_code_from_name(code), hint,
-                       "cycle (job %" G_GINT64_FORMAT "): %s", job->id, message);
+    if (job->error)
+        error = json_to_error(job->error);
+    else
+        landfall_error_set(&error, LANDFALL_ERROR_CANCELLED, NULL, "the cycle was cancelled");
+    g_prefix_error(&error, "cycle (job %" G_GINT64_FORMAT "): ", job->id);
     operation->pass_job = operation->pass_count = operation->pass_bytes = 0;
     operation_step_ended(operation, NULL, error);
 }
@@ -177,14 +155,13 @@ static struct operation *find_pass(struct failovers *failovers, gint64 job)
 void passes_heard(struct failovers *failovers, JsonObject *job)
 {
     static const char *const over[] = {STATE_JOB_DONE, STATE_JOB_FAILED, STATE_JOB_CANCELLED, NULL};
-    const char *state = NULL;
-    struct operation *operation = find_pass(failovers, (gint64)number_of(job, "id"));
-    json_optional_string(job, "state", LANDFALL_ERROR_INTERNAL, &state, NULL);
+    const char *state = json_find_string(job, "state");
+    struct operation *operation = find_pass(failovers, (gint64)json_find_uint(job, "id"));
     if (!operation || !state)
         return;
-    operation->job->done_bytes = (gint64)number_of(job, "done_bytes");
-    operation->job->total_bytes = (gint64)number_of(job, "total_bytes");
-    operation->job->rate = (gint64)number_of(job, "rate");
+    operation->job->done_bytes = (gint64)json_find_uint(job, "done_bytes");
+    operation->job->total_bytes = (gint64)json_find_uint(job, "total_bytes");
+    operation->job->rate = (gint64)json_find_uint(job, "rate");
     if (!g_strv_contains(over, state))
         operation_touch(operation);
     else if (!operation->timer)

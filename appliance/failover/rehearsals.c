@@ -4,7 +4,6 @@
  * clocks of the schedule. One that was missed, because no daemon ran, begins when one does. */
 
 #include "appliance/failover/failover-private.h"
-#include "appliance/jobs/job-json.h"
 #include "base/error.h"
 #include "base/json.h"
 
@@ -171,7 +170,7 @@ static JsonObject *last_json(struct failovers *failovers, gint64 id)
     JsonObject *last = json_object_new();
     json_object_set_int_member(last, "operation", test->id);
     json_set_optional_string(last, "verdict", test->verdict);
-    job_set_time(last, "at", test->started_us);
+    json_set_time(last, "at", test->started_us);
     state_failover_free(test);
     return last;
 }
@@ -191,7 +190,7 @@ JsonObject *failover_rehearsal(struct failovers *failovers, gint64 machine, GErr
         json_object_set_member(object, name, json_node_copy(node));
     json_object_set_int_member(object, "machine", machine);
     json_object_set_string_member(object, "who", rehearsal->who);
-    job_set_time(object, "next_at", rehearsal->next_us);
+    json_set_time(object, "next_at", rehearsal->next_us);
     if (last)
         json_object_set_object_member(object, "last", last);
     state_rehearsal_free(rehearsal);

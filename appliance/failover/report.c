@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "appliance/failover/report.h"
 #include "appliance/failover/failover-private.h"
-#include "appliance/jobs/job-json.h"
 #include "base/json.h"
 
 #include <string.h>
@@ -47,9 +46,9 @@ static JsonObject *operation_json(const struct sources *sources)
     json_set_optional_string(object, "target", failover->target);
     if (failover->recovery_point)
         json_object_set_int_member(object, "recovery_point", failover->recovery_point);
-    job_set_time(object, "asked_at", failover->asked_us);
-    job_set_time(object, "started_at", failover->started_us);
-    job_set_time(object, "ended_at", failover->ended_us);
+    json_set_time(object, "asked_at", failover->asked_us);
+    json_set_time(object, "started_at", failover->started_us);
+    json_set_time(object, "ended_at", failover->ended_us);
     json_object_set_object_member(object, "options", json_object_ref(failover->options));
     if (failover->error)
         json_object_set_object_member(object, "error", json_object_ref(failover->error));
@@ -65,7 +64,7 @@ static void add_steps(JsonArray *timeline, const struct state_failover *failover
     for (guint i = 0; i < journal->len; i++) {
         const struct state_failover_step *step = journal->pdata[i];
         JsonObject *entry = json_object_new();
-        job_set_time(entry, "at", step->begun_us);
+        json_set_time(entry, "at", step->begun_us);
         json_object_set_int_member(entry, "operation", failover->id);
         json_object_set_string_member(entry, "kind", failover->kind);
         json_object_set_string_member(entry, "step", step->step);
@@ -105,8 +104,8 @@ static void add_followed(JsonObject *report, const struct sources *sources)
         json_object_set_string_member(entry, "kind", other->kind);
         json_object_set_string_member(entry, "state", state_failover_word(other->state));
         json_object_set_string_member(entry, "who", other->who);
-        job_set_time(entry, "started_at", other->started_us);
-        job_set_time(entry, "ended_at", other->ended_us);
+        json_set_time(entry, "started_at", other->started_us);
+        json_set_time(entry, "ended_at", other->ended_us);
         if (other->error)
             json_object_set_object_member(entry, "error", json_object_ref(other->error));
         json_array_add_object_element(array, entry);
@@ -172,8 +171,8 @@ static void add_downtime(JsonObject *report, const struct sources *sources)
         return;
     JsonObject *downtime = json_object_new();
     json_object_set_int_member(downtime, "ms", ms);
-    job_set_time(downtime, "off_at", off_us);
-    job_set_time(downtime, "running_at", running_us);
+    json_set_time(downtime, "off_at", off_us);
+    json_set_time(downtime, "running_at", running_us);
     if (off_us > 0 && running_us > 0)
         json_object_set_array_member(downtime, "parts",
                                      downtime_parts(sources->journal, off_us, running_us));

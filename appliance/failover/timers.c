@@ -5,8 +5,6 @@
 
 #include "appliance/failover/failover-private.h"
 #include "appliance/jobs/job-json.h"
-#include "base/error.h"
-#include "base/json.h"
 
 #include <string.h>
 

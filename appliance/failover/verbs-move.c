@@ -55,8 +55,7 @@ static gboolean resume_move(struct failovers *failovers, const char *who,
 
 static gint64 time_option(JsonObject *options, const char *name)
 {
-    const char *text = NULL;
-    json_optional_string(options, name, LANDFALL_ERROR_CONFIG, &text, NULL);
+    const char *text = json_find_string(options, name);
     return text ? job_parse_time(text) : 0;
 }
 
@@ -251,8 +250,7 @@ static struct state_failover *find_move(struct failovers *failovers, gint64 mach
 static gboolean check_lost(struct failovers *failovers, const struct state_failover *move,
                            JsonObject *options, GError **error)
 {
-    gboolean abandon = FALSE;
-    json_optional_boolean(options, "abandon_target", LANDFALL_ERROR_CONFIG, &abandon, NULL);
+    gboolean abandon = json_find_boolean(options, "abandon_target");
     struct state_host *host = abandon ? state_host_get(failovers->state, move->target, NULL) : NULL;
     gboolean connected = host && g_strcmp0(host->status, "connected") == 0;
     state_host_free(host);

@@ -3,8 +3,7 @@
 /* What operators ask for: what all verbs look at, and those of tests. Moves are in verbs-move.c. */
 
 #include "appliance/failover/verbs-private.h"
-#include "appliance/jobs/job-json.h"
-#include "appliance/state/audit.h"
+#include "appliance/jobs/replication-json.h"
 #include "appliance/state/replications.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -91,9 +90,8 @@ static gboolean only_target(struct failovers *failovers, char **ret_target, GErr
 
 char *verbs_find_target(struct failovers *failovers, JsonObject *options, GError **error)
 {
-    const char *name = NULL;
+    const char *name = json_find_string(options, "target");
     g_autofree char *target = NULL;
-    json_optional_string(options, "target", LANDFALL_ERROR_CONFIG, &name, NULL);
     if (!name)
         return only_target(failovers, &target, error) ? g_steal_pointer(&target) : NULL;
     struct state_target *known = state_target_get(failovers->state, name, error);
@@ -106,8 +104,7 @@ struct state_replication *verbs_find_replica(struct failovers *failovers, gint64
                                              GError **error)
 {
     struct state_replication *replication = state_replication_get(failovers->state, machine, error);
-    if (!replication ||
-        (replication->ever_committed && strcmp(replication->state, "stopping") != 0))
+    if (!replication || (replication->ever_committed && !replication_is_stopping(replication)))
         return replication;
     g_autofree char *name = state_machine_called(failovers->state, machine);
     landfall_error_set(error, LANDFALL_ERROR_CONFLICT,

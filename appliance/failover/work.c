@@ -4,10 +4,8 @@
  * Asked for anew at each step, so that a host that got another URI meanwhile is found. */
 
 #include "appliance/failover/failover-private.h"
-#include "appliance/jobs/job-json.h"
 #include "appliance/state/replications.h"
 #include "appliance/state/stores.h"
-#include "base/error.h"
 #include "base/json.h"
 
 #include <string.h>
@@ -132,33 +130,27 @@ static void add_options(const struct operation *operation, JsonObject *work)
 /* --- what is known ------------------------------------------------------------------------------
  */
 
-static guint64 sum_of(JsonObject *result, const char *name)
+guint64 failover_sum_of_disks(JsonObject *result, const char *name)
 {
-    guint64 sum = 0, value = 0;
-    JsonArray *disks = NULL;
-    json_member_array(result, "disks", LANDFALL_ERROR_SOURCE, &disks, NULL);
-    for (guint i = 0; disks && i < json_array_get_length(disks); i++) {
-        JsonObject *disk = NULL;
-        value = 0;
-        if (json_element_object(disks, i, "disk", LANDFALL_ERROR_SOURCE, &disk, NULL))
-            json_optional_uint(disk, name, LANDFALL_ERROR_SOURCE, &value, NULL);
-        sum += value;
-    }
+    guint64 sum = 0;
+    JsonArray *disks = json_find_array(result, "disks");
+    for (guint i = 0; disks && i < json_array_get_length(disks); i++)
+        sum += json_find_uint(json_array_get_object_element(disks, i), name);
     return sum;
 }
 
 static void add_cycle(JsonArray *cycles, const struct state_job *job)
 {
-    guint64 cycle_ms = 0;
     if (strcmp(job->kind, STATE_JOB_CYCLE) != 0 || !job->result)
         return;
-    json_optional_uint(job->result, "cycle_ms", LANDFALL_ERROR_SOURCE, &cycle_ms, NULL);
     JsonObject *cycle = json_object_new();
-    job_set_time(cycle, "at", job->started_us);
+    json_set_time(cycle, "at", job->started_us);
     json_object_set_int_member(cycle, "at_us", job->started_us);
-    json_object_set_int_member(cycle, "cycle_ms", (gint64)cycle_ms);
-    json_object_set_int_member(cycle, "sent_bytes", (gint64)sum_of(job->result, "sent_bytes"));
-    json_object_set_int_member(cycle, "read_bytes", (gint64)sum_of(job->result, "read_bytes"));
+    json_object_set_int_member(cycle, "cycle_ms", (gint64)json_find_uint(job->result, "cycle_ms"));
+    json_object_set_int_member(cycle, "sent_bytes",
+                               (gint64)failover_sum_of_disks(job->result, "sent_bytes"));
+    json_object_set_int_member(cycle, "read_bytes",
+                               (gint64)failover_sum_of_disks(job->result, "read_bytes"));
     json_array_add_object_element(cycles, cycle);
 }
 
@@ -195,7 +187,7 @@ static gboolean add_last_test(const struct operation *operation, JsonObject *kno
         return FALSE;
     if (at_us) {
         JsonObject *test = json_object_new();
-        job_set_time(test, "at", at_us);
+        json_set_time(test, "at", at_us);
         json_object_set_int_member(test, "recovery_point", recovery_point);
         json_object_set_object_member(known, "last_test", test);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "appliance/jobs/alerting.h"
 #include "appliance/jobs/alert-delivery.h"
-#include "appliance/jobs/job-json.h"
+#include "appliance/jobs/replication-json.h"
 #include "appliance/jobs/scheduler-private.h"
 #include "appliance/state/hosts.h"
 #include "appliance/state/stores.h"
@@ -35,9 +35,9 @@ JsonObject *alert_to_json(const struct state_alert *alert)
     json_object_set_string_member(object, "state", alert->state);
     json_object_set_string_member(object, "message", alert->message);
     json_set_optional_string(object, "hint", alert->hint);
-    job_set_time(object, "raised_at", alert->raised_us);
-    job_set_time(object, "resolved_at", alert->resolved_us);
-    job_set_time(object, "notified_at", alert->notified_us);
+    json_set_time(object, "raised_at", alert->raised_us);
+    json_set_time(object, "resolved_at", alert->resolved_us);
+    json_set_time(object, "notified_at", alert->notified_us);
     json_set_optional_string(object, "notify_error", alert->notify_error);
     return object;
 }
@@ -45,15 +45,15 @@ JsonObject *alert_to_json(const struct state_alert *alert)
 /* --- raised and resolved -------------------------------------------------------------------------
  */
 
-static void publish(struct alerting *alerting, const char *kind, const char *object,
-                    const char *severity, const char *state, const char *message, const char *hint)
+static void publish(struct alerting *alerting, const char *state,
+                    const struct state_alert_words *words)
 {
-    const struct state_alert alert = {.kind = (char *)kind,
-                                      .object = (char *)object,
-                                      .severity = (char *)severity,
+    const struct state_alert alert = {.kind = (char *)words->kind,
+                                      .object = (char *)words->object,
+                                      .severity = (char *)words->severity,
                                       .state = (char *)state,
-                                      .message = (char *)message,
-                                      .hint = (char *)hint};
+                                      .message = (char *)words->message,
+                                      .hint = (char *)words->hint};
     g_autoptr(JsonObject) json = alert_to_json(&alert);
     event_hub_publish(alerting->hub, "alert", json);
     alert_delivery_go(alerting->delivery);
@@ -62,13 +62,13 @@ static void publish(struct alerting *alerting, const char *kind, const char *obj
 static void raise_alert(struct alerting *alerting, const char *kind, const char *object,
                         const char *severity, const char *message, const char *hint)
 {
+    const struct state_alert_words words = {kind, object, severity, message, hint};
     g_autofree char *key = g_strconcat(kind, "/", object, NULL);
     g_autoptr(GError) error = NULL;
     gboolean fresh;
     if (g_hash_table_contains(alerting->raised, key))
         return;
-    if (!state_alert_raise(alerting->state, kind, object, severity, message, hint, &fresh,
-                           &error)) {
+    if (!state_alert_raise(alerting->state, &words, &fresh, &error)) {
         scheduler_complain("note an alert", error);
         return;
     }
@@ -76,11 +76,12 @@ static void raise_alert(struct alerting *alerting, const char *kind, const char 
     if (!fresh)
         return;
     g_warning("alert: %s", message);
-    publish(alerting, kind, object, severity, STATE_ALERT_RAISED, message, hint);
+    publish(alerting, STATE_ALERT_RAISED, &words);
 }
 
 static void resolve_alert(struct alerting *alerting, const char *kind, const char *object)
 {
+    const struct state_alert_words words = {kind, object, WARNING, "resolved", NULL};
     g_autofree char *key = g_strconcat(kind, "/", object, NULL);
     g_autoptr(GError) error = NULL;
     gboolean changed;
@@ -92,7 +93,7 @@ static void resolve_alert(struct alerting *alerting, const char *kind, const cha
     }
     g_hash_table_remove(alerting->raised, key);
     if (changed)
-        publish(alerting, kind, object, WARNING, STATE_ALERT_RESOLVED, "resolved", NULL);
+        publish(alerting, STATE_ALERT_RESOLVED, &words);
 }
 
 static char *machine_object(gint64 machine)
@@ -109,7 +110,7 @@ static gint64 lag_limit(const struct unit *unit)
 {
     const struct state_replication *replication = unit->replication;
     if (!replication->ever_committed || replication->paused || unit_is_moving(unit) ||
-        strcmp(replication->state, "stopping") == 0)
+        replication_is_stopping(replication))
         return SCHEDULE_NEVER;
     gint64 limit_us = schedule_lag_limit_us(replication->last_point_us, unit_interval_us(unit),
                                             unit->scheduler->settings.lag_factor, unit->blackout);
@@ -150,35 +151,28 @@ gint64 alerting_check_lag(struct alerting *alerting, const struct scheduler *sch
 
 static gboolean bitmap_missed(JsonObject *result)
 {
-    JsonArray *disks = NULL;
-    json_member_array(result, "disks", LANDFALL_ERROR_SOURCE, &disks, NULL);
-    for (guint i = 0; disks && i < json_array_get_length(disks); i++) {
-        JsonObject *disk = NULL;
-        guint64 misses = 0;
-        if (json_element_object(disks, i, "disk", LANDFALL_ERROR_SOURCE, &disk, NULL) &&
-            json_optional_uint(disk, "audit_misses", LANDFALL_ERROR_SOURCE, &misses, NULL) &&
-            misses > 0)
+    JsonArray *disks = json_find_array(result, "disks");
+    for (guint i = 0; disks && i < json_array_get_length(disks); i++)
+        if (json_find_uint(json_array_get_object_element(disks, i), "audit_misses") > 0)
             return TRUE;
-    }
     return FALSE;
 }
 
 static void judge_failure(struct alerting *alerting, const struct state_replication *replication,
                           const char *name, const char *object)
 {
-    const char *cause = NULL, *hint = NULL;
+    const char *cause = json_find_string(replication->error, "message");
     /* What waits for the operator does not become better by waiting. */
     gboolean waits = strcmp(replication->state, "error") == 0;
     if (!replication->error ||
         (!waits && replication->failures < alerting->settings->alert_failures))
         return;
-    json_optional_string(replication->error, "message", LANDFALL_ERROR_INTERNAL, &cause, NULL);
-    json_optional_string(replication->error, "hint", LANDFALL_ERROR_INTERNAL, &hint, NULL);
     g_autofree char *message =
         waits ? g_strdup_printf("machine %s: cycles fail until somebody acts: %s", name, cause)
               : g_strdup_printf("machine %s: %" G_GINT64_FORMAT " cycles in a row have failed: %s",
                                 name, replication->failures, cause);
-    raise_alert(alerting, "failing", object, CRITICAL, message, hint);
+    raise_alert(alerting, "failing", object, CRITICAL, message,
+                json_find_string(replication->error, "hint"));
 }
 
 void alerting_cycle_ended(struct alerting *alerting, const struct state_replication *replication,
@@ -227,19 +221,17 @@ void alerting_forget(struct alerting *alerting, gint64 machine)
 static void on_hub_event(const struct event *event, gpointer data)
 {
     struct alerting *alerting = data;
-    const char *host = NULL, *status = NULL, *detail = NULL, *hint = NULL;
-    if (strcmp(event->topic, "host") != 0 ||
-        !json_optional_string(event->object, "host", LANDFALL_ERROR_INTERNAL, &host, NULL) ||
-        !json_optional_string(event->object, "status", LANDFALL_ERROR_INTERNAL, &status, NULL) ||
-        !host || !status)
+    const char *host = json_find_string(event->object, "host");
+    const char *status = json_find_string(event->object, "status");
+    const char *detail = json_find_string(event->object, "detail");
+    if (strcmp(event->topic, "host") != 0 || !host || !status)
         return;
-    json_optional_string(event->object, "detail", LANDFALL_ERROR_INTERNAL, &detail, NULL);
-    json_optional_string(event->object, "hint", LANDFALL_ERROR_INTERNAL, &hint, NULL);
     g_autofree char *object = g_strconcat("host/", host, NULL);
     g_autofree char *message =
         g_strdup_printf("host %s does not answer: %s", host, detail ? detail : "no reason given");
     if (strcmp(status, "lost") == 0)
-        raise_alert(alerting, "host-lost", object, CRITICAL, message, hint);
+        raise_alert(alerting, "host-lost", object, CRITICAL, message,
+                    json_find_string(event->object, "hint"));
     else
         resolve_alert(alerting, "host-lost", object);
 }
@@ -247,9 +239,8 @@ static void on_hub_event(const struct event *event, gpointer data)
 static void check_space(struct alerting *alerting, const char *store, const char *object,
                         JsonObject *seen)
 {
-    guint64 free_bytes = 0, size_bytes = 0;
-    json_optional_uint(seen, "free_bytes", LANDFALL_ERROR_INTERNAL, &free_bytes, NULL);
-    json_optional_uint(seen, "size_bytes", LANDFALL_ERROR_INTERNAL, &size_bytes, NULL);
+    guint64 free_bytes = json_find_uint(seen, "free_bytes");
+    guint64 size_bytes = json_find_uint(seen, "size_bytes");
     if (free_bytes > size_bytes / 100 * (guint64)alerting->settings->alert_store_free_percent) {
         resolve_alert(alerting, "store-full", object);
         return;
@@ -264,10 +255,9 @@ static void check_store(struct alerting *alerting, const char *store)
 {
     g_autofree char *object = g_strconcat("store/", store, NULL);
     g_autoptr(JsonObject) seen = inventory_store(alerting->inventory, store);
-    const char *problem = NULL;
+    const char *problem = json_find_string(seen, "error");
     if (!seen)
         return;
-    json_optional_string(seen, "error", LANDFALL_ERROR_INTERNAL, &problem, NULL);
     if (!problem) {
         resolve_alert(alerting, "store-lost", object);
         check_space(alerting, store, object, seen);

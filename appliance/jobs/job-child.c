@@ -147,12 +147,8 @@ static void on_end(GObject *source, GAsyncResult *result, gpointer data)
 
 static void take_error(struct job_child *child, JsonObject *line)
 {
-    const char *code = NULL, *message = "no message", *hint = NULL;
-    json_optional_string(line, "code", LANDFALL_ERROR_SOURCE, &code, NULL);
-    json_optional_string(line, "message", LANDFALL_ERROR_SOURCE, &message, NULL);
-    json_optional_string(line, "hint", LANDFALL_ERROR_SOURCE, &hint, NULL);
     g_clear_error(&child->error);
-    landfall_error_set(&child->error, landfall_error_code_from_name(code), hint, "%s", message);
+    child->error = json_to_error(line);
 }
 
 /* The recovery point of a cycle; commands that have no events print nothing but results. */

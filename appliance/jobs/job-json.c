@@ -1,18 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "appliance/jobs/job-json.h"
-#include "base/error.h"
 #include "base/json.h"
 
 #include <string.h>
-
-void job_set_time(JsonObject *object, const char *name, gint64 at_us)
-{
-    if (!at_us)
-        return;
-    g_autoptr(GDateTime) at = g_date_time_new_from_unix_utc(at_us / G_USEC_PER_SEC);
-    g_autofree char *text = g_date_time_format_iso8601(at);
-    json_object_set_string_member(object, name, text);
-}
 
 gint64 job_parse_time(const char *text)
 {
@@ -25,9 +15,7 @@ gint64 job_parse_time(const char *text)
 JsonObject *error_to_json(const GError *error)
 {
     JsonObject *object = json_object_new();
-    json_object_set_string_member(object, "code", landfall_error_name(error));
-    json_object_set_string_member(object, "message", error->message);
-    json_set_optional_string(object, "hint", landfall_error_hint(error));
+    json_set_error(object, error);
     return object;
 }
 
@@ -59,9 +47,9 @@ JsonObject *job_to_json(const struct state_job *job, const char *machine_name)
     json_object_set_string_member(object, "who", job->who);
     json_object_set_int_member(object, "attempt", job->attempt);
     set_object(object, "parameters", job->parameters);
-    job_set_time(object, "queued_at", job->queued_us);
-    job_set_time(object, "started_at", job->started_us);
-    job_set_time(object, "ended_at", job->ended_us);
+    json_set_time(object, "queued_at", job->queued_us);
+    json_set_time(object, "started_at", job->started_us);
+    json_set_time(object, "ended_at", job->ended_us);
     if (job->started_us && job->ended_us)
         json_object_set_int_member(object, "took_ms", (job->ended_us - job->started_us) / 1000);
     set_progress(object, job);

@@ -9,10 +9,7 @@
  * caller owns it. */
 JsonObject *job_to_json(const struct state_job *job, const char *machine_name);
 
-/* A time as ISO 8601; 0 leaves the member out. */
-void job_set_time(JsonObject *object, const char *name, gint64 at_us);
-
-/* Such a time, in microseconds; 0 when it is none. */
+/* A time as ISO 8601 in microseconds since 1970; 0 when it is none. */
 gint64 job_parse_time(const char *text);
 
 /* What a job's or a replication's error is in JSON, owned by the caller. */

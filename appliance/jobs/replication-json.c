@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "appliance/jobs/replication-json.h"
-#include "appliance/jobs/job-json.h"
 #include "appliance/jobs/scheduler.h"
 #include "base/json.h"
 
@@ -8,7 +7,7 @@
 
 const char *replication_state_word(const struct state_replication *replication)
 {
-    gboolean rests = replication->paused && strcmp(replication->state, "stopping") != 0 &&
+    gboolean rests = replication->paused && !replication_is_stopping(replication) &&
                      !replication_is_moving(replication);
     return rests ? "paused" : replication->state;
 }
@@ -17,6 +16,11 @@ gboolean replication_is_moving(const struct state_replication *replication)
 {
     static const char *const words[] = {"migrating", "migrated", "rolling-back", NULL};
     return g_strv_contains(words, replication->state);
+}
+
+gboolean replication_is_stopping(const struct state_replication *replication)
+{
+    return strcmp(replication->state, "stopping") == 0;
 }
 
 static void set_array(JsonObject *object, const char *name, JsonArray *array)
@@ -37,13 +41,13 @@ JsonObject *replication_to_json(const struct state_replication *replication)
     json_object_set_int_member(object, "bandwidth", replication->bandwidth);
     json_set_optional_string(object, "consistency", replication->consistency);
     set_array(object, "blackout", replication->blackout);
-    job_set_time(object, "created_at", replication->created_us);
+    json_set_time(object, "created_at", replication->created_us);
     if (!replication_is_moving(replication))
-        job_set_time(object, "next_due_at", replication->next_due_us);
-    job_set_time(object, "last_started_at", replication->last_started_us);
+        json_set_time(object, "next_due_at", replication->next_due_us);
+    json_set_time(object, "last_started_at", replication->last_started_us);
     if (replication->ever_committed) {
         json_object_set_int_member(object, "last_point", replication->last_point);
-        job_set_time(object, "last_point_at", replication->last_point_us);
+        json_set_time(object, "last_point_at", replication->last_point_us);
         json_object_set_int_member(object, "last_duration_ms", replication->last_duration_ms);
         json_object_set_int_member(object, "lag_s",
                                    scheduler_lag_us(replication, state_now_us()) / G_USEC_PER_SEC);

@@ -13,3 +13,6 @@ const char *replication_state_word(const struct state_replication *replication);
 
 /* Its machine moves, has moved or comes back. */
 gboolean replication_is_moving(const struct state_replication *replication);
+
+/* It is being ended, and tried again until it is. */
+gboolean replication_is_stopping(const struct state_replication *replication);

@@ -37,9 +37,7 @@ static void take_up(struct scheduler *scheduler, gint64 machine)
         return;
     }
     g_hash_table_insert(scheduler->units, &unit->replication->machine, unit);
-    unit_plan(unit);
-    scheduler_publish_replication(scheduler, unit);
-    scheduler_pump(scheduler);
+    scheduler_replan(unit);
 }
 
 void scheduler_moved(struct scheduler *scheduler, gint64 machine)
@@ -59,30 +57,19 @@ void scheduler_moved(struct scheduler *scheduler, gint64 machine)
             scheduler_complain("read a replication", error);
         return;
     }
-    /* The key of the table lies in the replication. */
-    g_hash_table_steal(scheduler->units, &machine);
-    state_replication_free(unit->replication);
-    unit->replication = replication;
-    g_hash_table_insert(scheduler->units, &replication->machine, unit);
+    scheduler_replace_replication(unit, replication);
     /* The time of the move is nobody's lateness. */
     unit->since_us = state_now_us();
-    unit_plan(unit);
-    scheduler_publish_replication(scheduler, unit);
-    scheduler_pump(scheduler);
+    scheduler_replan(unit);
 }
 
-/* What somebody asked for before, and what has not begun, does not come in between. */
 static gboolean save_pass(struct scheduler *scheduler, struct unit *unit, struct state_job *job,
                           GError **error)
 {
-    struct state_job *waiting = unit->next                          ? unit->next
-                                : unit->task && unit->task->waiting ? unit->task->job
-                                                                    : NULL;
     if (!state_begin(scheduler->state, error))
         return FALSE;
     gboolean ok =
-        (!waiting || !waiting->id || scheduler_save_cancelled(scheduler, waiting, error)) &&
-        state_job_add(scheduler->state, job, error);
+        scheduler_save_replaced(unit, error) && state_job_add(scheduler->state, job, error);
     return state_end(scheduler->state, ok, error);
 }
 
@@ -95,9 +82,6 @@ gboolean scheduler_pass(struct scheduler *scheduler, const char *who, gint64 mac
         state_job_free(job);
         return FALSE;
     }
-    *ret_job = job->id;
-    job_publish(scheduler, job);
-    unit_ask(unit, job);
-    scheduler_pump(scheduler);
+    *ret_job = scheduler_ask(unit, job);
     return TRUE;
 }

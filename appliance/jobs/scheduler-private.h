@@ -99,6 +99,15 @@ void scheduler_pump(struct scheduler *scheduler);
 /* Tells the hub what the replication is now. */
 void scheduler_publish_replication(struct scheduler *scheduler, const struct unit *unit);
 
+/* What a unit's machine is to do next has changed: plans it anew, and tells. */
+void scheduler_replan(struct unit *unit);
+
+/* Lets a job wait that is in the state since just now; takes it. Returns its number. */
+gint64 scheduler_ask(struct unit *unit, struct state_job *job);
+
+/* Lets the unit have this replication, of the same machine; takes it. */
+void scheduler_replace_replication(struct unit *unit, struct state_replication *replication);
+
 /* NULL with error missing: it is not replicated. */
 struct unit *scheduler_find(struct scheduler *scheduler, gint64 machine, GError **error);
 
@@ -157,9 +166,9 @@ void unit_take_result(struct unit *unit, gint64 started_us, JsonObject *result, 
 /* --- scheduler-verbs.c ---------------------------------------------------------------------------
  */
 
-/* Of a job that waits; it leaves the queue. */
-gboolean scheduler_save_cancelled(struct scheduler *scheduler, struct state_job *job,
-                                  GError **error);
+/* What somebody asked for before, and what has not begun, is cancelled in the state: something else
+ * is asked for in its place. */
+gboolean scheduler_save_replaced(const struct unit *unit, GError **error);
 
 /* Queued, in somebody's name; takes the parameters. */
 struct state_job *scheduler_new_job(const char *kind, gint64 machine, const char *who,
@@ -180,9 +189,6 @@ void task_cancel(struct task *task, const char *why);
 
 /* Tells the child what it may read a second. */
 void task_set_bandwidth(struct task *task, guint64 bandwidth);
-
-/* Writes what has changed since the last time, of all running tasks. */
-gboolean tasks_save(struct scheduler *scheduler);
 
 /* Tells the hub what the job is now. */
 void job_publish(struct scheduler *scheduler, const struct state_job *job);

@@ -3,10 +3,10 @@
 /* What operators ask of the scheduler. Each verb changes the state and its audit in one
  * transaction, and only then what is in memory. */
 
+#include "appliance/jobs/replication-json.h"
 #include "appliance/jobs/scheduler-private.h"
 #include "appliance/state/audit.h"
 #include "base/error.h"
-#include "base/json.h"
 
 #include <string.h>
 
@@ -24,15 +24,10 @@ struct state_job *scheduler_new_job(const char *kind, gint64 machine, const char
     return job;
 }
 
-static gboolean is_stopping(const struct unit *unit)
-{
-    return strcmp(unit->replication->state, "stopping") == 0;
-}
-
 static struct unit *find_going(struct scheduler *scheduler, gint64 machine, GError **error)
 {
     struct unit *unit = scheduler_find(scheduler, machine, error);
-    if (!unit || (!is_stopping(unit) && !unit_is_moving(unit)))
+    if (!unit || (!replication_is_stopping(unit->replication) && !unit_is_moving(unit)))
         return unit;
     if (unit_is_moving(unit))
         landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
@@ -124,11 +119,7 @@ gboolean scheduler_change(struct scheduler *scheduler, const char *who, gint64 m
         state_replication_free(replication);
         return FALSE;
     }
-    /* The key of the table lies in the replication. */
-    g_hash_table_steal(scheduler->units, &machine);
-    state_replication_free(unit->replication);
-    unit->replication = replication;
-    g_hash_table_insert(scheduler->units, &replication->machine, unit);
+    scheduler_replace_replication(unit, replication);
     if (!unit_refresh(unit, error))
         return FALSE;
     plan_changed(unit);
@@ -156,9 +147,7 @@ static gboolean set_paused(struct scheduler *scheduler, const char *who, gint64 
     /* The time of the pause is nobody's lateness. */
     unit->since_us = state_now_us();
     unit->replication->next_due_us = MAX(unit->replication->next_due_us, unit->since_us);
-    unit_plan(unit);
-    scheduler_publish_replication(scheduler, unit);
-    scheduler_pump(scheduler);
+    scheduler_replan(unit);
     return TRUE;
 }
 
@@ -204,10 +193,7 @@ gboolean scheduler_sync(struct scheduler *scheduler, const char *who, gint64 mac
         state_job_free(job);
         return FALSE;
     }
-    *ret_job = job->id;
-    job_publish(scheduler, job);
-    unit_ask(unit, job);
-    scheduler_pump(scheduler);
+    *ret_job = scheduler_ask(unit, job);
     return TRUE;
 }
 
@@ -241,8 +227,8 @@ gboolean scheduler_verify(struct scheduler *scheduler, const char *who, gint64 m
 /* --- ends ----------------------------------------------------------------------------------------
  */
 
-gboolean scheduler_save_cancelled(struct scheduler *scheduler, struct state_job *job,
-                                  GError **error)
+/* Of a job that waits; it leaves the queue. */
+static gboolean save_cancelled(struct scheduler *scheduler, struct state_job *job, GError **error)
 {
     if (!state_job_end(scheduler->state, job->id, STATE_JOB_CANCELLED, NULL, NULL, error))
         return FALSE;
@@ -253,18 +239,22 @@ gboolean scheduler_save_cancelled(struct scheduler *scheduler, struct state_job 
     return TRUE;
 }
 
-static gboolean save_stop(struct scheduler *scheduler, const char *who, struct unit *unit,
-                          struct state_job *job, GError **error)
+gboolean scheduler_save_replaced(const struct unit *unit, GError **error)
 {
     struct state_job *waiting = unit->next                          ? unit->next
                                 : unit->task && unit->task->waiting ? unit->task->job
                                                                     : NULL;
+    return !waiting || !waiting->id || save_cancelled(unit->scheduler, waiting, error);
+}
+
+static gboolean save_stop(struct scheduler *scheduler, const char *who, struct unit *unit,
+                          struct state_job *job, GError **error)
+{
     if (!state_begin(scheduler->state, error))
         return FALSE;
-    gboolean ok =
-        (!waiting || !waiting->id || scheduler_save_cancelled(scheduler, waiting, error)) &&
-        state_replication_progress(scheduler->state, unit->replication, error) &&
-        save_job(scheduler, who, "replication.stop", job, error);
+    gboolean ok = scheduler_save_replaced(unit, error) &&
+                  state_replication_progress(scheduler->state, unit->replication, error) &&
+                  save_job(scheduler, who, "replication.stop", job, error);
     return state_end(scheduler->state, ok, error);
 }
 
@@ -302,7 +292,7 @@ gboolean scheduler_stop(struct scheduler *scheduler, const char *who, gint64 mac
                         gboolean keep_replica, gboolean abandon, gint64 *ret_job, GError **error)
 {
     struct unit *unit = scheduler_find(scheduler, machine, error);
-    if (unit && abandon && is_stopping(unit))
+    if (unit && abandon && replication_is_stopping(unit->replication))
         return give_up_host(scheduler, who, unit, ret_job, error);
     if (!unit || !find_going(scheduler, machine, error))
         return FALSE;
@@ -353,7 +343,7 @@ static gboolean cancel_waiting(struct scheduler *scheduler, struct task *task, s
                                GError **error)
 {
     struct unit *unit = task ? task->unit : next;
-    if (!scheduler_save_cancelled(scheduler, task ? task->job : next->next, error))
+    if (!save_cancelled(scheduler, task ? task->job : next->next, error))
         return FALSE;
     if (!task)
         g_clear_pointer(&next->next, state_job_free);

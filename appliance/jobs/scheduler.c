@@ -4,7 +4,6 @@
 #include "appliance/jobs/scheduler-private.h"
 #include "appliance/state/machines.h"
 #include "base/error.h"
-#include "base/json.h"
 
 /* Clocks may be set: the timer never sleeps longer than this. */
 #define SLEEP_MAX_US (60 * G_USEC_PER_SEC)
@@ -33,6 +32,32 @@ void scheduler_publish_replication(struct scheduler *scheduler, const struct uni
     json_object_set_int_member(object, "machine", unit->replication->machine);
     json_object_set_string_member(object, "machine_name", unit->name);
     event_hub_publish(scheduler->hub, "replication", object);
+}
+
+void scheduler_replan(struct unit *unit)
+{
+    unit_plan(unit);
+    scheduler_publish_replication(unit->scheduler, unit);
+    scheduler_pump(unit->scheduler);
+}
+
+gint64 scheduler_ask(struct unit *unit, struct state_job *job)
+{
+    gint64 id = job->id;
+    job_publish(unit->scheduler, job);
+    unit_ask(unit, job);
+    scheduler_pump(unit->scheduler);
+    return id;
+}
+
+void scheduler_replace_replication(struct unit *unit, struct state_replication *replication)
+{
+    GHashTable *units = unit->scheduler->units;
+    /* The key of the table lies in the replication. */
+    g_hash_table_steal(units, &unit->replication->machine);
+    state_replication_free(unit->replication);
+    unit->replication = replication;
+    g_hash_table_insert(units, &replication->machine, unit);
 }
 
 /* --- running -------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 /* How far a job is, from what its child says. */
 
 #include "appliance/jobs/scheduler-private.h"
-#include "base/error.h"
 #include "base/json.h"
 
 #include <string.h>
@@ -31,17 +30,9 @@ GPtrArray *task_events_new(void)
     return g_ptr_array_new_with_free_func((GDestroyNotify)task_event_free);
 }
 
-static guint64 number_of(JsonObject *line, const char *name)
-{
-    guint64 number = 0;
-    json_optional_uint(line, name, LANDFALL_ERROR_SOURCE, &number, NULL);
-    return number;
-}
-
 static void take_bytes(struct task *task, JsonObject *line, const char *total_name)
 {
-    const char *name = NULL;
-    json_optional_string(line, "disk", LANDFALL_ERROR_SOURCE, &name, NULL);
+    const char *name = json_find_string(line, "disk");
     if (!name)
         return;
     struct disk_progress *disk = g_hash_table_lookup(task->disks, name);
@@ -49,8 +40,8 @@ static void take_bytes(struct task *task, JsonObject *line, const char *total_na
         disk = g_new0(struct disk_progress, 1);
         g_hash_table_insert(task->disks, g_strdup(name), disk);
     }
-    disk->done_bytes = number_of(line, "done_bytes");
-    disk->total_bytes = number_of(line, total_name);
+    disk->done_bytes = json_find_uint(line, "done_bytes");
+    disk->total_bytes = json_find_uint(line, total_name);
     GHashTableIter iter;
     gpointer value;
     task->job->done_bytes = task->job->total_bytes = 0;

@@ -79,7 +79,7 @@ static gboolean save_all(struct scheduler *scheduler, GError **error)
 }
 
 /* One transaction for all of them: a commit is a wait for the disk. */
-gboolean tasks_save(struct scheduler *scheduler)
+static void save(struct scheduler *scheduler)
 {
     g_autoptr(GError) error = NULL;
     for (guint i = 0; i < scheduler->running->len; i++)
@@ -87,7 +87,7 @@ gboolean tasks_save(struct scheduler *scheduler)
     if (!state_begin(scheduler->state, &error) ||
         !state_end(scheduler->state, save_all(scheduler, &error), &error)) {
         scheduler_complain("note how far jobs are", error);
-        return FALSE;
+        return;
     }
     for (guint i = 0; i < scheduler->running->len; i++) {
         struct task *task = scheduler->running->pdata[i];
@@ -95,13 +95,12 @@ gboolean tasks_save(struct scheduler *scheduler)
             job_publish(scheduler, task->job);
         task->dirty = FALSE;
     }
-    return TRUE;
 }
 
 static gboolean on_save(gpointer data)
 {
     struct scheduler *scheduler = data;
-    tasks_save(scheduler);
+    save(scheduler);
     scheduler->save_timer = 0;
     return G_SOURCE_REMOVE;
 }
@@ -262,24 +261,15 @@ static void add_number(GPtrArray *words, const char *option, gint64 value)
     g_ptr_array_add(words, g_strdup_printf("%" G_GINT64_FORMAT, value));
 }
 
-static gboolean parameter_is_true(const struct state_job *job, const char *name)
-{
-    gboolean value = FALSE;
-    return job->parameters &&
-           json_optional_boolean(job->parameters, name, LANDFALL_ERROR_INTERNAL, &value, NULL) &&
-           value;
-}
-
 /* Of a cycle that is part of a move. */
 static void pass_words(const struct state_job *job, GPtrArray *words)
 {
     static const char *const options[][2] = {
         {"verify", "--verify"}, {"lease", "--lease"}, {"consistency", "--consistency"}};
-    if (parameter_is_true(job, "final"))
+    if (json_find_boolean(job->parameters, "final"))
         g_ptr_array_add(words, g_strdup("--final"));
-    for (gsize i = 0; job->parameters && i < G_N_ELEMENTS(options); i++) {
-        const char *value = NULL;
-        json_optional_string(job->parameters, options[i][0], LANDFALL_ERROR_INTERNAL, &value, NULL);
+    for (gsize i = 0; i < G_N_ELEMENTS(options); i++) {
+        const char *value = json_find_string(job->parameters, options[i][0]);
         if (value)
             add_option(words, options[i][1], value);
     }
@@ -297,7 +287,7 @@ static void cycle_words(const struct task *task, GPtrArray *words)
     /* Neither: frozen where there is an agent, and a warning where that fails. A machine that is
      * off is as it was left. */
     if (g_strcmp0(replication->consistency, "filesystem") == 0 &&
-        !parameter_is_true(task->job, "final"))
+        !json_find_boolean(task->job->parameters, "final"))
         add_option(words, "--consistency", "filesystem");
     if (g_strcmp0(replication->consistency, "crash") == 0)
         g_ptr_array_add(words, g_strdup("--no-freeze"));
@@ -306,9 +296,9 @@ static void cycle_words(const struct task *task, GPtrArray *words)
 
 static void forget_words(const struct task *task, GPtrArray *words)
 {
-    if (parameter_is_true(task->job, "remove_replica"))
+    if (json_find_boolean(task->job->parameters, "remove_replica"))
         g_ptr_array_add(words, g_strdup("--remove-replica"));
-    if (parameter_is_true(task->job, "abandon"))
+    if (json_find_boolean(task->job->parameters, "abandon"))
         g_ptr_array_add(words, g_strdup("--abandon"));
 }
 

@@ -102,20 +102,12 @@ gboolean unit_is_moving(const struct unit *unit)
 /* What is going on with it is not the cycles' to say. */
 static gboolean is_going(const struct unit *unit)
 {
-    return strcmp(unit->replication->state, "stopping") == 0 || unit_is_moving(unit);
-}
-
-static gboolean is_final(const struct state_job *job)
-{
-    gboolean value = FALSE;
-    return job->parameters &&
-           json_optional_boolean(job->parameters, "final", LANDFALL_ERROR_INTERNAL, &value, NULL) &&
-           value;
+    return replication_is_stopping(unit->replication) || unit_is_moving(unit);
 }
 
 static enum queue_rank rank_of(const struct unit *unit, const struct state_job *job)
 {
-    if (job && is_final(job))
+    if (job && json_find_boolean(job->parameters, "final"))
         return QUEUE_FINAL;
     if (job && strcmp(job->kind, STATE_JOB_CLEANUP) == 0)
         return QUEUE_CLEAN;
@@ -189,21 +181,18 @@ void unit_ask(struct unit *unit, struct state_job *job)
 
 static gint64 time_of(JsonObject *result)
 {
-    const char *created = NULL;
-    json_optional_string(result, "created", LANDFALL_ERROR_SOURCE, &created, NULL);
+    const char *created = json_find_string(result, "created");
     return created ? job_parse_time(created) : 0;
 }
 
 static void take_success(struct state_replication *replication, gint64 started_us,
                          JsonObject *result)
 {
-    guint64 number = 0, duration_ms = 0;
-    json_optional_uint(result, "number", LANDFALL_ERROR_SOURCE, &number, NULL);
-    json_optional_uint(result, "cycle_ms", LANDFALL_ERROR_SOURCE, &duration_ms, NULL);
-    replication->last_point = (gint64)number;
+    gint64 duration_ms = (gint64)json_find_uint(result, "cycle_ms");
+    replication->last_point = (gint64)json_find_uint(result, "number");
     replication->last_point_us = time_of(result);
     replication->last_duration_ms =
-        duration_ms ? (gint64)duration_ms : (state_now_us() - started_us) / 1000;
+        duration_ms ? duration_ms : (state_now_us() - started_us) / 1000;
     replication->failures = 0;
     replication->ever_committed = TRUE;
     g_clear_pointer(&replication->error, json_object_unref);

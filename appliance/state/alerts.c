@@ -16,8 +16,7 @@ void state_alert_free(struct state_alert *alert)
     g_free(alert);
 }
 
-gboolean state_alert_raise(struct state *state, const char *kind, const char *object,
-                           const char *severity, const char *message, const char *hint,
+gboolean state_alert_raise(struct state *state, const struct state_alert_words *words,
                            gboolean *ret_changed, GError **error)
 {
     struct statement *query = statement_new(
@@ -27,12 +26,12 @@ gboolean state_alert_raise(struct state *state, const char *kind, const char *ob
         "ON CONFLICT (key) DO UPDATE SET severity = ?3, state = 'raised', raised_us = ?4, "
         "resolved_us = NULL, message = ?5, hint = ?6, pending = 'raised', tries = 0, "
         "retry_us = ?4, notify_error = NULL WHERE state = 'resolved'");
-    statement_bind_text(query, kind);
-    statement_bind_text(query, object);
-    statement_bind_text(query, severity);
+    statement_bind_text(query, words->kind);
+    statement_bind_text(query, words->object);
+    statement_bind_text(query, words->severity);
     statement_bind_int(query, state_now_us());
-    statement_bind_text(query, message);
-    statement_bind_text(query, hint);
+    statement_bind_text(query, words->message);
+    statement_bind_text(query, words->hint);
     if (!statement_done(query, error))
         return FALSE;
     *ret_changed = state_changed_rows(state) > 0;

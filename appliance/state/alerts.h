@@ -26,10 +26,14 @@ struct state_alert {
 
 void state_alert_free(struct state_alert *alert);
 
+/* An alert as whoever raises it says it: the members of struct state_alert. Borrowed. */
+struct state_alert_words {
+    const char *kind, *object, *severity, *message, *hint;
+};
+
 /* Raises the alert of that kind about that object. *ret_changed: it was not raised before. The
  * message of one that is raised stays as it was told. */
-gboolean state_alert_raise(struct state *state, const char *kind, const char *object,
-                           const char *severity, const char *message, const char *hint,
+gboolean state_alert_raise(struct state *state, const struct state_alert_words *words,
                            gboolean *ret_changed, GError **error);
 gboolean state_alert_resolve(struct state *state, const char *kind, const char *object,
                              gboolean *ret_changed, GError **error);

@@ -46,46 +46,38 @@ static gboolean note(struct state *state, const char *who, const char *action, g
     return state_audit(state, who, action, object, detail, error);
 }
 
-static gboolean insert_token(struct state *state, const char *who, const char *name,
-                             const char *role, GBytes *hash, gint64 expires_us, gint64 *ret_id,
+static gboolean insert_token(struct state *state, struct state_token *token, GBytes *hash,
                              GError **error)
 {
-    gint64 id = 0;
     struct statement *insert =
         statement_new(state, "INSERT INTO token (name, role, hash, added_us, added_by, expires_us) "
                              "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id");
-    statement_bind_text(insert, name);
-    statement_bind_text(insert, role);
+    statement_bind_text(insert, token->name);
+    statement_bind_text(insert, token->role);
     statement_bind_blob(insert, g_bytes_get_data(hash, NULL), g_bytes_get_size(hash));
     statement_bind_int(insert, state_now_us());
-    statement_bind_text(insert, who);
-    statement_bind_int_or_null(insert, expires_us);
-    if (statement_row(insert))
-        id = statement_read_int(insert);
+    statement_bind_text(insert, token->added_by);
+    statement_bind_int_or_null(insert, token->expires_us);
+    gint64 id = statement_row(insert) ? statement_read_int(insert) : 0;
     if (!statement_done(insert, error))
         return FALSE;
-    if (!id) {
+    token->id = id;
+    if (!id)
         landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
                            "choose another name, or remove that one",
-                           "there is a token '%s' already", name);
-        return FALSE;
-    }
-    *ret_id = id;
-    return TRUE;
+                           "there is a token '%s' already", token->name);
+    return id != 0;
 }
 
-gboolean state_token_add(struct state *state, const char *who, const char *name, const char *role,
-                         GBytes *hash, gint64 expires_us, gint64 *ret_id, GError **error)
+gboolean state_token_add(struct state *state, struct state_token *token, GBytes *hash,
+                         GError **error)
 {
-    gint64 id = 0;
-    if (!state_check_name("token", name, error) || !state_begin(state, error))
+    if (!state_check_name("token", token->name, error) || !state_begin(state, error))
         return FALSE;
-    gboolean ok = insert_token(state, who, name, role, hash, expires_us, &id, error) &&
-                  note(state, who, "token.add", id, name, role, error);
-    if (!state_end(state, ok, error))
-        return FALSE;
-    *ret_id = id;
-    return TRUE;
+    gboolean ok =
+        insert_token(state, token, hash, error) &&
+        note(state, token->added_by, "token.add", token->id, token->name, token->role, error);
+    return state_end(state, ok, error);
 }
 
 gboolean state_token_find(struct state *state, GBytes *hash, struct state_token **ret_token,

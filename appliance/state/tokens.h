@@ -20,10 +20,10 @@ void state_token_free(struct state_token *token);
 /* All, by id. The caller owns the array, which owns the struct state_token. */
 GPtrArray *state_token_list(struct state *state, GError **error);
 
-/* expires_us 0: never. Error config for a bad name or role, conflict when there is one of that
- * name. */
-gboolean state_token_add(struct state *state, const char *who, const char *name, const char *role,
-                         GBytes *hash, gint64 expires_us, gint64 *ret_id, GError **error);
+/* By name, role, added_by and expires_us; sets id. Error config for a bad name or role, conflict
+ * when there is one of that name. */
+gboolean state_token_add(struct state *state, struct state_token *token, GBytes *hash,
+                         GError **error);
 
 /* *ret_token is NULL when there is none with that hash. The caller owns it. */
 gboolean state_token_find(struct state *state, GBytes *hash, struct state_token **ret_token,

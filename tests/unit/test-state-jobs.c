@@ -144,9 +144,10 @@ static void test_prune(struct rig *rig, gconstpointer data)
 
 static gboolean raise_lag(struct rig *rig)
 {
+    static const struct state_alert_words words = {"lag", "machine/7", "warning", "it lags",
+                                                   "look"};
     gboolean changed;
-    g_assert_true(state_alert_raise(rig->state, "lag", "machine/7", "warning", "it lags", "look",
-                                    &changed, &rig->error));
+    g_assert_true(state_alert_raise(rig->state, &words, &changed, &rig->error));
     return changed;
 }
 
