@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # A test, then a move, to a host that does not see the store, by the daemon: the machine boots from what is
-# served, its disks come into that host's pool, and the move is made final.
+# served, its disks come into that host's pool, and the move is made final. LANDFALL_LONG=1: also to one that is
+# lost for good.
 . "$(dirname "$0")/failover.sh"
 # shellcheck source=tests/kit/remote.sh
 . "$(dirname "$0")/../kit/remote.sh"
@@ -73,12 +74,48 @@ restarted stuck
 said_by "and its end" 0 '' landfall test-cleanup $machine --follow
 is "no machine is left" "$(there virsh -q list --all --name | sed '/^$/d')" ""
 
-said_by "a move" 0 'was down for' landfall migrate $machine --target there --probe power=2 --yes --follow
-acked=$(guest_acked $machine)
-is "it is running there" "$(there guest_state $machine)" running
+# --- a target that is lost for good ---------------------------------------------------------------
+
+host_is() {
+    [ "$(landfall host show there --json | jq -r .status)" = "$1" ]
+}
 disk_is_pools() {
     there virsh -q domblklist $machine --inactive | grep "$KIT_TMP/pool/$machine-vda"
 }
+lost_for_good() {
+    local left
+    said_by "a move to what will be lost" 0 'was down for' \
+        landfall migrate $machine --target there --probe power=2 --yes --follow
+    ok "its disk comes into the pool there" wait_for $patience disk_is_pools
+    never_two "F2: up to now it never ran twice"
+    { stop_process "$(<"$KIT_TMP/libvirt-there/pid")" KILL; } 2>/dev/null
+    { stop_process "$(pgrep -x qemu-system-x86)" KILL; } 2>/dev/null
+    ok "its host is gone" wait_for $patience host_is lost
+    said_by "F28: it is abandoned" 0 'left on host there: machine m1' \
+        landfall rollback $machine --abandon-target --yes --follow
+    is "F28: it runs where it came from" "$(guest_state $machine) $(state_of $machine)" "running replicating"
+    is "F28: nothing is served any more" "$(pgrep -c qemu-storage-d || true)" 0
+    is "F28: nothing of it is in the store" "$(find "$store"/*/clones "$store"/*/pins -mindepth 1)" ""
+    nsenter --target "$sshd" --mount --net env --default-signal=INT,QUIT \
+        libvirtd -p "$KIT_TMP/libvirt-there/libvirtd.pid" >/dev/null 2>&1 &
+    echo $! >"$KIT_TMP/libvirt-there/pid"
+    ok "the host is back" wait_for $patience host_is connected
+    left=$(landfall report $machine --operation "$(operation .id migrate)" --json |
+        jq -r '[.left_behind.left[].command] | join("; ")')
+    there bash -c "$left" >"$KIT_TMP/left" 2>&1
+    diag "$left: $(<"$KIT_TMP/left")"
+    is "F28: what was said takes away what is left" \
+        "$(there virsh -q list --all --name | xargs)$(there virsh -q vol-list pool | xargs)" ""
+    start_witness
+    ok "F28: replication goes on" landfall sync $machine --follow
+}
+[ -z "${LANDFALL_LONG:-}" ] || lost_for_good
+
+# --- for good -------------------------------------------------------------------------------------
+
+said_by "a move" 0 'was down for' landfall migrate $machine --target there --probe power=2 --yes --follow
+acked=$(guest_acked $machine)
+is "it is running there" "$(there guest_state $machine)" running
 ok "its disk comes into the pool" wait_for $patience disk_is_pools
 said_by "the move is made final" 0 '' landfall complete $machine --yes --follow
 like "its report is found, though the machine is on both hosts" "$(landfall report $machine)" 'kind +migrate'
