@@ -75,12 +75,18 @@ gboolean daemon_check_number(const char *text, const char *what, GError **error)
     return FALSE;
 }
 
+static int by_host(gconstpointer a, gconstpointer b)
+{
+    return g_strcmp0(listing_string(json_node_get_object((JsonNode *)a), "host"),
+                     listing_string(json_node_get_object((JsonNode *)b), "host"));
+}
+
 /* "which one: alpha/web, beta/web?", owned by the caller. A name that is gone from its host and
  * there again is twice on it: then only the UUID tells. */
 static char *which_of(JsonArray *items)
 {
     g_autoptr(GString) text = g_string_new("which one:");
-    g_autoptr(GList) machines = json_array_get_elements(items);
+    g_autoptr(GList) machines = g_list_sort(json_array_get_elements(items), by_host);
     const char *last = NULL;
     gboolean by_uuid = FALSE;
     for (const GList *machine = machines; machine; machine = machine->next) {
