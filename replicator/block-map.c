@@ -408,13 +408,18 @@ gboolean block_map_check_unused(const struct block_map *map, guint64 disk_bytes,
     return TRUE;
 }
 
+gboolean block_map_sync(const struct block_map *map, GError **error)
+{
+    return store_file_sync(map->fd, map->path, error);
+}
+
 gboolean block_map_seal(struct block_map *map, guint64 generation, GError **error)
 {
-    if (!store_file_sync(map->fd, map->path, error))
+    if (!block_map_sync(map, error))
         return FALSE;
     guint64 before = map->generation;
     map->generation = generation;
-    if (write_header(map, error) && store_file_sync(map->fd, map->path, error))
+    if (write_header(map, error) && block_map_sync(map, error))
         return TRUE;
     /* After a failed sync the page cache may tell what the disk does not know: the journal must be
      * applied again. */

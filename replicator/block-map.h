@@ -80,6 +80,9 @@ gboolean block_map_rehash(struct block_map *map, const GArray *pages, GError **e
 /* Changes the size: entries past a smaller end go, new ones are zero. */
 gboolean block_map_resize(struct block_map *map, guint64 disk_bytes, GError **error);
 
+/* Makes durable what the file says. */
+gboolean block_map_sync(const struct block_map *map, GError **error);
+
 /* Makes the entries durable, then the header with the generation: in this order, so that a header
  * never speaks for entries that are not there. */
 gboolean block_map_seal(struct block_map *map, guint64 generation, GError **error);

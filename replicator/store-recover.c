@@ -148,23 +148,35 @@ static gboolean is_leftover(const char *name, GHashTable *needed)
     return FALSE;
 }
 
-/* A layer that was rebased says so in its header. A process killed before that was durable left it
- * in the page cache: the layer it stood on must not go before. */
+/* A process that was killed right after it had renamed or removed a manifest left that in the page
+ * cache: what only the disk's manifests need must not go before, nor may the block map go further
+ * than they do. */
+static gboolean sync_manifests(const struct store_machine *machine, GError **error)
+{
+    g_autofree char *path = store_machine_manifest_path(machine, 1);
+    g_autofree char *folder = g_path_get_dirname(path);
+    return store_folder_sync(folder, error);
+}
+
+gboolean store_layer_sync(const char *folder, const char *name, GError **error)
+{
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    int fd = store_file_open(path, O_RDWR, error);
+    gboolean ok = fd >= 0 && store_file_sync(fd, path, error);
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
+/* The same of the headers of layers that it has rebased. */
 static gboolean sync_layers(const char *folder, GHashTable *needed, GError **error)
 {
     GHashTableIter iterator;
     gpointer name;
     gboolean ok = TRUE;
     g_hash_table_iter_init(&iterator, needed);
-    while (ok && g_hash_table_iter_next(&iterator, &name, NULL)) {
-        if (strcmp(name, BASE_NAME) == 0)
-            continue;
-        g_autofree char *path = g_build_filename(folder, name, NULL);
-        int fd = store_file_open(path, O_RDWR, error);
-        ok = fd >= 0 && store_file_sync(fd, path, error);
-        if (fd >= 0)
-            close(fd);
-    }
+    while (ok && g_hash_table_iter_next(&iterator, &name, NULL))
+        ok = strcmp(name, BASE_NAME) == 0 || store_layer_sync(folder, name, error);
     return ok;
 }
 
@@ -180,9 +192,9 @@ static gboolean remove_leftovers(const struct store_machine *machine, const char
         const char *name = names->pdata[i];
         if (!is_leftover(name, needed))
             continue;
-        if (!synced && g_str_has_suffix(name, ".qcow2") && !sync_layers(folder, needed, error))
+        if (!synced && (!sync_manifests(machine, error) || !sync_layers(folder, needed, error)))
             return FALSE;
-        synced |= g_str_has_suffix(name, ".qcow2");
+        synced = TRUE;
         g_autofree char *path = g_build_filename(folder, name, NULL);
         if (!store_file_remove(path, error))
             return FALSE;
@@ -315,6 +327,8 @@ static gboolean apply_pending(const struct store_machine *machine, const struct 
             return FALSE;
         if (!exists)
             continue; /* a recovery point that did not change this disk */
+        if (!sync_manifests(machine, error))
+            return FALSE;
         struct map_journal *journal = map_journal_load(path, error);
         gboolean ok = journal && journal_leads_to(journal, number, path, error) &&
                       map_journal_apply(journal, map, error);

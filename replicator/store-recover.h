@@ -34,6 +34,9 @@ gboolean store_check_named(const struct store_machine *machine, const struct man
 GHashTable *store_needed_layers(const struct store_machine *machine, const char *disk,
                                 GError **error);
 
+/* Makes durable what a layer says, its header above all. */
+gboolean store_layer_sync(const char *folder, const char *name, GError **error);
+
 /* Removes the layers and journals of the disk that no manifest needs (any more). */
 gboolean store_remove_unneeded(const struct store_machine *machine, const char *disk,
                                GPtrArray *notes, GError **error);

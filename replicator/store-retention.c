@@ -9,8 +9,10 @@
  *   5. L and its journal are removed
  *
  * A kill between any two leaves every recovery point readable with its own content; the next run
- * finds the base still unnamed and does all steps again, or, after 4, finds L unneeded at open. A
- * kill within 4 leaves L to the manifests that still name it; it goes with the last of them. */
+ * finds the base still unnamed and does all steps again, or, where a layer was rebased, those from
+ * 3 on; or, after 4, it finds L unneeded at open. What was killed may not have synced what it had
+ * done: each step makes durable what it relies on. A kill within 4 leaves L to the manifests that
+ * still name it; it goes with the last of them. */
 
 #include "replicator/store-retention.h"
 #include "base/error.h"
@@ -222,7 +224,7 @@ static gboolean is_cancelled(const gint *cancelled, GError **error)
 
 /* Steps 1 and 2. */
 static gboolean copy_layer(const char *folder, const char *name, const gint *cancelled,
-                           guint64 *ret_disk_bytes, GError **error)
+                           GError **error)
 {
     g_autofree char *base = g_build_filename(folder, BASE_NAME, NULL);
     g_autofree void *buffer = g_malloc(BLOCK_BYTES);
@@ -231,7 +233,6 @@ static gboolean copy_layer(const char *folder, const char *name, const gint *can
     gboolean ok = fd >= 0 && store_file_truncate(fd, base, layer_disk_bytes(layer), error);
     if (ok) {
         guint64 end = block_count(layer_disk_bytes(layer));
-        *ret_disk_bytes = layer_disk_bytes(layer);
         for (guint64 block = layer_next_present(layer, 0); ok && block < end;
              block = layer_next_present(layer, block + 1))
             ok = !is_cancelled(cancelled, error) &&
@@ -244,29 +245,55 @@ static gboolean copy_layer(const char *folder, const char *name, const gint *can
     return ok;
 }
 
-/* Step 3. */
-static gboolean rebase_above(const struct store_machine *machine, const char *disk,
-                             const char *name, GError **error)
+/* The layers that recovery points need and that stand on a file, but for one of them. The caller
+ * owns the array and the names. */
+static GPtrArray *layers_on(const struct store_machine *machine, const char *disk,
+                            const char *backing, const char *but, GError **error)
 {
     g_autofree char *folder = store_machine_disk_folder(machine, disk);
     g_autoptr(GHashTable) needed = store_needed_layers(machine, disk, error);
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     GHashTableIter iterator;
     gpointer key;
     if (!needed)
-        return FALSE;
+        return NULL;
     g_hash_table_iter_init(&iterator, needed);
     while (g_hash_table_iter_next(&iterator, &key, NULL)) {
-        if (strcmp(key, BASE_NAME) == 0)
+        if (strcmp(key, BASE_NAME) == 0 || strcmp(key, but) == 0)
             continue;
         struct layer *layer = layer_open(folder, key, error);
         if (!layer)
-            return FALSE;
-        gboolean above = strcmp(layer_backing_name(layer), name) == 0;
+            return NULL;
+        if (strcmp(layer_backing_name(layer), backing) == 0)
+            g_ptr_array_add(names, g_strdup(key));
         layer_free(layer);
-        if (above && !layer_rebase(folder, key, BASE_NAME, "raw", error))
-            return FALSE;
     }
-    return TRUE;
+    return g_steal_pointer(&names);
+}
+
+/* Step 3. rebased: those that a killed process has rebased, and that may not be durable. */
+static gboolean rebase_above(const struct store_machine *machine, const char *disk,
+                             const char *name, const GPtrArray *rebased, GError **error)
+{
+    g_autofree char *folder = store_machine_disk_folder(machine, disk);
+    g_autoptr(GPtrArray) above = layers_on(machine, disk, name, name, error);
+    for (guint i = 0; i < rebased->len; i++)
+        if (!store_layer_sync(folder, rebased->pdata[i], error))
+            return FALSE;
+    for (guint i = 0; above && i < above->len; i++)
+        if (!layer_rebase(folder, above->pdata[i], BASE_NAME, "raw", error))
+            return FALSE;
+    return above != NULL;
+}
+
+static gboolean layer_size(const char *folder, const char *name, guint64 *ret_disk_bytes,
+                           GError **error)
+{
+    struct layer *layer = layer_open(folder, name, error);
+    if (layer)
+        *ret_disk_bytes = layer_disk_bytes(layer);
+    layer_free(layer);
+    return layer != NULL;
 }
 
 /* Step 4. */
@@ -318,13 +345,17 @@ static gboolean merge_lowest(struct store_machine *machine, const char *disk, co
     g_autofree char *lowest = g_strdup(names->pdata[names->len - 2]);
     layer_chain_free(chain);
     *ret_merged = TRUE;
-    return copy_layer(folder, lowest, cancelled, &disk_bytes, error) &&
-           rebase_above(machine, disk, lowest, error) &&
+    /* A layer that stands on the base already is read with what is in there: it was durable before,
+     * and is not written again. */
+    g_autoptr(GPtrArray) rebased = layers_on(machine, disk, BASE_NAME, lowest, error);
+    return rebased && layer_size(folder, lowest, &disk_bytes, error) &&
+           (rebased->len > 0 || copy_layer(folder, lowest, cancelled, error)) &&
+           rebase_above(machine, disk, lowest, rebased, error) &&
            rename_in_manifests(machine, disk, lowest, disk_bytes, error) &&
            remove_layer(machine, disk, lowest, error);
 }
 
-/* The journals that merging removes must have reached the block map. */
+/* The journals that merging removes must have reached the block map, and that the disk. */
 static gboolean map_is_current(const struct store_machine *machine, const char *disk,
                                GError **error)
 {
@@ -332,8 +363,9 @@ static gboolean map_is_current(const struct store_machine *machine, const char *
     if (!latest)
         return TRUE;
     struct block_map *map = store_map_open(machine, manifest_disk_find(latest, disk), error);
+    gboolean ok = map && block_map_sync(map, error);
     block_map_free(map);
-    return map != NULL;
+    return ok;
 }
 
 /* Merges all that is due of a disk. */

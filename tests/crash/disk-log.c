@@ -154,6 +154,22 @@ void disk_log_free(struct disk_log *log)
     g_free(log);
 }
 
+void disk_log_cut(struct disk_log *log, guint count)
+{
+    g_ptr_array_set_size(log->ops, (gint)count);
+    g_hash_table_unref(log->names_now);
+    log->names_now = names_copy(log->names_start);
+    for (guint i = 0; i < log->nodes->len; i++)
+        node_at(log, (int)i)->size_bytes = node_at(log, (int)i)->start_bytes;
+    for (guint i = 0; i < count; i++) {
+        const struct op *op = op_at(log, i);
+        if (op->name)
+            names_apply(log->names_now, op);
+        if (op->changes_size)
+            node_at(log, op->node)->size_bytes = op->size_after;
+    }
+}
+
 guint disk_log_length(const struct disk_log *log)
 {
     return log->ops->len;

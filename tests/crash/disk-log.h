@@ -32,6 +32,9 @@ enum disk_fate {
 struct disk_log *disk_log_new(const char *root, const char *start);
 void disk_log_free(struct disk_log *log);
 
+/* Forgets all but the first count operations; the tree at root is what those have left. */
+void disk_log_cut(struct disk_log *log, guint count);
+
 /* Operations so far; and whether the one before position may change what is durable. */
 guint disk_log_length(const struct disk_log *log);
 gboolean disk_log_is_sync(const struct disk_log *log, guint position);

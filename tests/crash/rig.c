@@ -54,6 +54,7 @@ static void forget_record(struct rig *rig)
         temp_folder_remove(start);
     g_clear_pointer(&rig->log, disk_log_free);
     g_clear_pointer(&rig->candidate, truth_free);
+    rig->killed = FALSE;
 }
 
 void rig_forget_store(struct rig *rig)
@@ -179,9 +180,12 @@ gboolean rig_cycle(struct rig *rig, const struct rig_options *options, GError **
     g_autofree char *start = g_build_filename(rig->folder, "start", NULL);
     struct work *work = make_work(rig, options);
     struct rate_limit *limit = rate_limit_new(0);
-    forget_record(rig);
+    if (!rig->killed) {
+        forget_record(rig);
+        rig->log = disk_log_new(rig->live, start);
+    }
+    rig->killed = FALSE;
     add_candidate(rig, work);
-    rig->log = disk_log_new(rig->live, start);
     rig->committed_at = G_MAXUINT;
     rig->retain = options->retain;
     file_layer_record(rig->log);
@@ -209,7 +213,7 @@ static struct truth *expected_after(const struct rig *rig, guint count)
         struct truth_point *point = points->pdata[i];
         gboolean newest = i + 1 == points->len;
         gboolean retires = committed && rig->retain && points->len - i > rig->retain;
-        point->required = newest ? committed : !retires;
+        point->required = point->required && (newest ? committed : !retires);
     }
     return truth;
 }
@@ -289,6 +293,22 @@ char *rig_crash_and_go_on(struct rig *rig, guint count, enum disk_fate fate, gui
     follow(rig);
     forget_record(rig);
     return problem;
+}
+
+/* What is retired but not for good, or visible but not for good, may be there or not. */
+void rig_kill(struct rig *rig, guint count)
+{
+    g_autofree char *path = scratch_path(rig, "killed");
+    struct truth *truth = expected_after(rig, count);
+    disk_log_cut(rig->log, count);
+    disk_log_build(rig->log, count, DISK_FATE_KEPT, 0, path);
+    temp_folder_remove(rig->live);
+    g_assert_cmpint(g_rename(path, rig->live), ==, 0);
+    truth_drop_unmade(truth, rig->store);
+    truth_free(rig->truth);
+    rig->truth = truth;
+    g_clear_pointer(&rig->candidate, truth_free);
+    rig->killed = TRUE;
 }
 
 char *rig_settle(struct rig *rig)

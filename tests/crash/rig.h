@@ -24,6 +24,7 @@ struct rig {
     struct truth *candidate; /* truth with the recovery point that the cycle made, or would have */
     guint committed_at;      /* operations up to the commit; G_MAXUINT: there was none */
     guint retain;
+    gboolean killed; /* the next cycle goes on with the record: nothing was synced in between */
     guint scratch_count;
 };
 
@@ -64,6 +65,10 @@ char *rig_crash(struct rig *rig, guint count, enum disk_fate fate, guint64 seed)
 
 /* The same, and the live store becomes what was left: the next cycle goes on from it. */
 char *rig_crash_and_go_on(struct rig *rig, guint count, enum disk_fate fate, guint64 seed);
+
+/* The process of the recorded cycle is killed after count operations. The kernel lives: the live
+ * store is what the process left, and what it had not synced may still be lost. */
+void rig_kill(struct rig *rig, guint count);
 
 /* Whether the record, replayed with nothing lost, is the live store: every change was recorded. */
 char *rig_check_record(struct rig *rig);

@@ -192,6 +192,32 @@ static void test_retention_again(void)
     }
 }
 
+/* A process is killed, the next one goes on with what the kernel has and no disk yet, and the power
+ * goes. */
+static void test_killed(void)
+{
+    for (guint i = 0; i < (seed_is_long() ? 1000 : 12); i++) {
+        struct rig *rig = prepared(3);
+        const struct rig_options then = {
+            .by_bitmap = TRUE, .with_vdb = TRUE, .retain = 1 + (guint)(seed_next() % 3)};
+        fill(rig, "vda", seed_next() % BLOCKS, 1);
+        cycle(rig, &both_retain_2);
+        guint length = disk_log_length(rig->log);
+        guint killed_at = seed_next() % 2 ? (guint)(seed_next() % (length + 1))
+                                          : length - (guint)(seed_next() % 40);
+        rig_kill(rig, killed_at);
+        if (seed_next() % 2)
+            fill(rig, "vdb", seed_next() % 6, 1);
+        cycle(rig, &then);
+        guint after = disk_log_length(rig->log) - killed_at;
+        for (guint k = 0; k < 8; k++)
+            expect_fine(rig_crash(rig, killed_at + (guint)(seed_next() % (after + 1)),
+                                  DISK_FATE_SHUFFLE, seed_next()));
+        expect_fine(rig_settle(rig));
+        rig_free(rig);
+    }
+}
+
 /* Every operation on the store fails from some point on: the cycle says so, or it is committed. */
 static void test_failing(void)
 {
@@ -229,6 +255,7 @@ int main(int argc, char **argv)
     g_test_add_func("/crash/R5: with a disk that shrinks and grows", test_resize);
     g_test_add_func("/crash/R7, R9: while layers are merged", test_retention);
     g_test_add_func("/crash/R9: merges taken up again", test_retention_again);
+    g_test_add_func("/crash/R2, R5, R9: a kill, and then the power goes", test_killed);
     g_test_add_func("/crash/R2, R3: a store that fills up or breaks", test_failing);
     return g_test_run();
 }

@@ -99,6 +99,17 @@ void truth_follow(struct truth *truth, const char *store)
     g_free(problem);
 }
 
+void truth_drop_unmade(struct truth *truth, const char *store)
+{
+    char *problem = NULL;
+    struct store_machine *machine = open_machine(store, STORE_READ, &problem);
+    const struct truth_point *last = truth->points->pdata[truth->points->len - 1];
+    if (!machine || !store_machine_find(machine, last->number))
+        g_ptr_array_remove_index(truth->points, truth->points->len - 1);
+    store_machine_free(machine);
+    g_free(problem);
+}
+
 /* --- recovery points -----------------------------------------------------------------------------
  */
 

@@ -29,6 +29,9 @@ void truth_add_disk(struct truth_point *point, const char *disk, const guint8 *c
 /* Drops the points that the store does not have, and makes the others required. */
 void truth_follow(struct truth *truth, const char *store);
 
+/* Drops the last point if the store does not have it. */
+void truth_drop_unmade(struct truth *truth, const char *store);
+
 /* Reads the recovery points as somebody does who opens nothing for writing: what is there is what
  * it should be (R7). NULL, or what is wrong; the caller owns it. */
 char *truth_check_reading(const struct truth *truth, const char *store);
