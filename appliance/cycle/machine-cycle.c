@@ -268,6 +268,13 @@ static void machine_cycle_clear(struct machine_cycle *cycle)
     g_free(cycle->key);
 }
 
+/* Whoever goes on without the machine asks later whether somebody has let it run again. */
+static void add_state(const struct machine_cycle *cycle, JsonObject *result)
+{
+    g_autofree char *state = cycle->options->final ? snapshot_machine_state(cycle->machine) : NULL;
+    json_set_optional_string(result, "disks_state", state);
+}
+
 static JsonObject *cycle_snapshot(struct machine_cycle *cycle, GError **error)
 {
     g_autoptr(GError) cause = NULL;
@@ -289,6 +296,7 @@ static JsonObject *cycle_snapshot(struct machine_cycle *cycle, GError **error)
         return NULL;
     }
     machine_cycle_add_times(cycle, result);
+    add_state(cycle, result);
     return result;
 }
 

@@ -43,7 +43,8 @@ struct machine_cycle_observer {
 };
 
 /* Runs the cycle. *cancelled may become 1 at any time. Returns the recovery point as JSON, with
- * "snapshot_held_ms", "cycle_ms" and "timings" (what its parts took) added; the caller owns it. */
+ * "snapshot_held_ms", "cycle_ms" and "timings" (what its parts took) added, and of a final cycle
+ * "disks_state" (what tells whether somebody has written since); the caller owns it. */
 JsonObject *machine_cycle_run(const struct machine_cycle_options *options,
                               const struct machine_cycle_observer *observer, const gint *cancelled,
                               GError **error);

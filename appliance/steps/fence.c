@@ -2,7 +2,8 @@
 
 /* Steps "fence" and "unfence": the source is marked as moved away, and that is taken back exactly.
  *
- *   fence     result: autostart, title (as they were before), to, fenced_at
+ *   fence     result: autostart, title (as they were before), to, fenced_at. Refused if the machine
+ *             runs, or has run since step "final"
  *   unfence   result: was_fenced; autostart, title as they are again
  *
  * Step "start-source": the source runs again. Result: already; started_at_us, by this host's clock,
@@ -21,23 +22,12 @@ static void set_before(JsonObject *object, const struct snapshot_fence *fence)
     json_set_optional_string(object, "title", fence->title);
 }
 
-/* A machine that runs is not gone. */
-static gboolean check_off(const struct source_machine *machine, const struct step_work *work,
-                          GError **error)
+/* A machine that somebody has let run since the last cycle is not gone either: what it has written
+ * would be lost. */
+static gboolean check_untouched(const struct step_work *work, GError **error)
 {
-    int active = virDomainIsActive(machine->domain);
-    if (active == 0)
-        return TRUE;
-    if (active < 0)
-        snapshot_libvirt_error_set(error, LANDFALL_ERROR_SOURCE, NULL,
-                                   "cannot learn whether machine %s is running",
-                                   work->machine_name);
-    else
-        landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
-                           "somebody has started it again: what it has written since is not in the "
-                           "replica; roll back, or shut it down and begin anew",
-                           "machine %s runs on host %s", work->machine_name, work->source_host);
-    return FALSE;
+    JsonObject *final = step_work_fact(work, "final");
+    return moved_disks_check(work, final ? json_find_string(final, "disks_state") : NULL, error);
 }
 
 /* What the disks hold, for a step write-back: nobody writes to them from here on. A note that is
@@ -66,7 +56,7 @@ JsonObject *step_fence(const struct step_run *run, GError **error)
     if (!source_machine_open(work, &machine, error))
         return NULL;
     gboolean ok =
-        check_off(&machine, work, error) &&
+        source_machine_check_off(&machine, work, error) && check_untouched(work, error) &&
         snapshot_fence_raise(machine.domain, owner, work->target_host, TRUE, &fence, error) &&
         note_disks(work, fence, error);
     source_machine_close(&machine);

@@ -4,6 +4,8 @@
 #include "snapshot/fence.h"
 #include "snapshot/snapshot.h"
 
+#include <string.h>
+
 gboolean moved_disks_state(const struct step_work *work, char **ret_state, GError **error)
 {
     struct snapshot_host *host = snapshot_host_open(work->source_uri, error);
@@ -15,6 +17,23 @@ gboolean moved_disks_state(const struct step_work *work, char **ret_state, GErro
     snapshot_machine_free(machine);
     snapshot_host_free(host);
     return ok;
+}
+
+gboolean moved_disks_check(const struct step_work *work, const char *then, GError **error)
+{
+    g_autofree char *now = NULL;
+    if (!then)
+        return TRUE;
+    if (!moved_disks_state(work, &now, error))
+        return FALSE;
+    if (!now || strcmp(now, then) == 0)
+        return TRUE;
+    landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
+                       "somebody has started it again, or has written to its disks: that is not in "
+                       "the replica; roll back, and begin anew",
+                       "the disks of machine %s on host %s have changed since its last cycle",
+                       work->machine_name, work->source_host);
+    return FALSE;
 }
 
 gboolean moved_disks_point(const struct step_work *work, guint64 *ret_point, GError **error)

@@ -13,6 +13,10 @@
  * (devices, another host). Error source. */
 gboolean moved_disks_state(const struct step_work *work, char **ret_state, GError **error);
 
+/* Error conflict when they are not any more what they were when their state was that; NULL: it is
+ * not known. */
+gboolean moved_disks_check(const struct step_work *work, const char *then, GError **error);
+
 /* The recovery point that they hold by the note, if they are as it says; else 0. */
 gboolean moved_disks_point(const struct step_work *work, guint64 *ret_point, GError **error);
 

@@ -32,6 +32,24 @@ gboolean source_machine_open(const struct step_work *work, struct source_machine
     return FALSE;
 }
 
+gboolean source_machine_check_off(const struct source_machine *machine,
+                                  const struct step_work *work, GError **error)
+{
+    int active = virDomainIsActive(machine->domain);
+    if (active == 0)
+        return TRUE;
+    if (active < 0)
+        snapshot_libvirt_error_set(error, LANDFALL_ERROR_SOURCE, NULL,
+                                   "cannot learn whether machine %s is running",
+                                   work->machine_name);
+    else
+        landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
+                           "somebody has started it again: what it has written since is not in the "
+                           "replica; roll back, or shut it down and begin anew",
+                           "machine %s runs on host %s", work->machine_name, work->source_host);
+    return FALSE;
+}
+
 void source_machine_close(struct source_machine *machine)
 {
     g_clear_pointer(&machine->domain, virDomainFree);

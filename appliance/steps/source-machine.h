@@ -15,4 +15,8 @@ struct source_machine {
  * missing when the host does not have it. */
 gboolean source_machine_open(const struct step_work *work, struct source_machine *machine,
                              GError **error);
+
+/* A machine that runs is not gone. Errors: source, conflict. */
+gboolean source_machine_check_off(const struct source_machine *machine,
+                                  const struct step_work *work, GError **error);
 void source_machine_close(struct source_machine *machine);

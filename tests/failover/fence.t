@@ -3,6 +3,15 @@
 # A machine that was moved away is marked so: its host does not start it, people see it, and Landfall
 # neither starts nor replicates it. Taken back, nothing of that is left.
 . "$(dirname "$0")/steps.sh"
+# shellcheck source=tests/appliance/tiny.sh
+. "$(dirname "$0")/../appliance/tiny.sh"
+
+# run_a_moment NAME: somebody starts it, it writes a block, and he ends it.
+run_a_moment() {
+    virsh -q start "$1" --paused >/dev/null
+    tiny_io "$1" "write -P 9 1M 64k"
+    virsh -q destroy "$1" --graceful >/dev/null
+}
 
 guest_make_disk "$KIT_TMP/vda.qcow2" qcow2 32M
 guest_define m1 --mode idle --disk "vda:qcow2:$KIT_TMP/vda.qcow2"
@@ -79,7 +88,17 @@ is "nothing is left of that" "$(left_on_host m1)" "$nothing_left"
 step shutdown m1
 cycle m1 --final
 cycle_ok "the last cycle"
-step fence m1
+final="{\"facts\": {\"final\": $result}}"
+run_a_moment m1
+step fence m1 "$final"
+like "F13: what has run since its last cycle is not gone" "$messages" \
+    'error conflict: the disks of machine m1 on host here have changed since its last cycle'
+is "F13: nothing changes" "$(autostart_of m1) $(virsh desc m1 --title --config)" 'disable Web & <shop>'
+cycle m1 --final
+cycle_ok "the last cycle once more"
+is "it has what was written" "$(disk_of vda changed_blocks)" 1
+step fence m1 "{\"facts\": {\"final\": $result}}"
+step_ok "F13: now it is"
 step clean-source m1
 step_ok "F15: the source is cleaned"
 is "F15: no checkpoint is left" "$(left_on_host m1 | grep -v markers)" $'state: shut off\ncheckpoints: 0\nfiles:'
