@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* start: the operation's machine runs. QEMU is started with the processors standing still, so that
- * the instant of the first instruction is known and is not that of QEMU's own start.
+ * the instant of the first instruction is known and is not that of QEMU's own start. One that was
+ * moved here is let run only if it stands still where it was, and has not run there since its
+ * fence.
  *
  *   start → { "started_at_us": when that was asked for, "running_at_us": the first instruction, or
  *             when it was found running, both in µs since 1970; "already": it ran;
  *             "domain_name": NAME } */
 
 #include "appliance/steps/host.h"
+#include "appliance/steps/moved-disks.h"
+#include "appliance/steps/source-machine.h"
 #include "appliance/steps/steps.h"
 #include "base/json.h"
 #include "snapshot/fence.h"
@@ -66,8 +70,60 @@ static gboolean check_paused(const struct step_host *host, virDomainPtr domain, 
     return FALSE;
 }
 
-static gboolean ensure_running(const struct step_host *host, virDomainPtr domain,
-                               gboolean *ret_already, GError **error)
+/* A look at the machine that was left, in a thread of its own: QEMU is started here meanwhile. */
+struct look {
+    const struct step_work *work;
+    GError *error;
+};
+
+/* The fence keeps Landfall from starting it, and nobody else. */
+static gpointer look_at_source(gpointer data)
+{
+    struct look *look = data;
+    struct source_machine source;
+    struct snapshot_fence *fence = NULL;
+    if (!source_machine_open(look->work, &source, &look->error))
+        return NULL;
+    if (source_machine_check_off(&source, look->work, &look->error) &&
+        snapshot_fence_read(source.domain, &fence, &look->error))
+        moved_disks_check(look->work, fence ? fence->disks : NULL, &look->error);
+    snapshot_fence_free(fence);
+    source_machine_close(&source);
+    return NULL;
+}
+
+/* A source that cannot be asked keeps nobody from running elsewhere. */
+static gboolean take_look(const struct step_run *run, const struct look *look, GError **error)
+{
+    if (g_error_matches(look->error, LANDFALL_ERROR, LANDFALL_ERROR_CONFLICT)) {
+        g_propagate_error(error, g_error_copy(look->error));
+        return FALSE;
+    }
+    if (look->error)
+        step_warn(run, "whether it stands still where it was cannot be seen: %s",
+                  look->error->message);
+    return TRUE;
+}
+
+/* Started, with the processors standing still. */
+static gboolean start_paused(const struct step_run *run, const struct step_host *host,
+                             virDomainPtr domain, GError **error)
+{
+    struct look look = {.work = run->work};
+    gboolean left = step_work_fact(run->work, "fence") != NULL;
+    GThread *thread = left ? g_thread_new("source", look_at_source, &look) : NULL;
+    gboolean ok = virDomainIsActive(domain) == 1 ||
+                  virDomainCreateWithFlags(domain, VIR_DOMAIN_START_PAUSED) == 0 ||
+                  refuse(host, domain, "start", error);
+    if (thread)
+        g_thread_join(thread);
+    ok = ok && take_look(run, &look, error);
+    g_clear_error(&look.error);
+    return ok;
+}
+
+static gboolean ensure_running(const struct step_run *run, const struct step_host *host,
+                               virDomainPtr domain, gboolean *ret_already, GError **error)
 {
     int state, reason;
     if (virDomainGetState(domain, &state, &reason, 0) != 0)
@@ -77,9 +133,8 @@ static gboolean ensure_running(const struct step_host *host, virDomainPtr domain
         return TRUE;
     if (state == VIR_DOMAIN_PAUSED && !check_paused(host, domain, reason, error))
         return FALSE;
-    if (state != VIR_DOMAIN_PAUSED &&
-        virDomainCreateWithFlags(domain, VIR_DOMAIN_START_PAUSED) != 0)
-        return refuse(host, domain, "start", error);
+    if (!start_paused(run, host, domain, error))
+        return FALSE;
     return virDomainResume(domain) == 0 || refuse(host, domain, "let run", error);
 }
 
@@ -96,9 +151,9 @@ static void take_autostart(const struct step_run *run, virDomainPtr domain)
 static JsonObject *start(const struct step_run *run, const struct step_host *host,
                          virDomainPtr domain, GError **error)
 {
-    gboolean already;
+    gboolean already = FALSE;
     gint64 started_at_us = g_get_real_time();
-    if (!ensure_running(host, domain, &already, error))
+    if (!ensure_running(run, host, domain, &already, error))
         return NULL;
     JsonObject *result = json_object_new();
     json_object_set_int_member(result, "started_at_us", started_at_us);

@@ -113,4 +113,36 @@ is "F12: there was nothing" "$(fact removed)" "[]"
 step clean-source m1 '{"source": {"uri": "qemu+unix:///system?socket=/nowhere"}, "options": {"abandon": true}}'
 step_ok "F15: a source whose host is gone is left as it is"
 like "F15: it says so" "$(fact removed)" 'left as it is'
+
+# --- what it has become elsewhere ---------------------------------------------------------------
+
+# It waits for what it was, and does not run beside it.
+step unfence m1
+step fence m1
+tiny_make m1-there 8M
+virsh -q metadata m1-there --config --uri urn:landfall:machine --key landfall \
+    --set "<machine owner='12' source='${step_uuids[m1]}'/>" >/dev/null
+there=$(jq -nc --arg uuid "$(virsh -q domuuid m1-there | grep .)" \
+    '{facts: {fence: {}, start: {}, define: {domain_uuid: $uuid}}, options: {deadline_s: 0}}')
+virsh -q start m1 --paused >/dev/null
+step start m1 "$there"
+like "F2: somebody lets it run where it was" "$messages" 'error conflict: machine m1 runs on host here'
+unlike "F2: it does not run elsewhere" "$(guest_state m1-there)" running
+tiny_io m1 "write -P 8 1M 64k"
+virsh -q destroy m1 --graceful >/dev/null
+step start m1 "$there"
+like "F2: it has run where it was" "$messages" 'error conflict: the disks of machine m1 on host here have changed'
+unlike "F2: still not" "$(guest_state m1-there)" running
+step unfence m1
+step fence m1
+step start m1 "$there"
+step_ok "F2: it stands still where it was"
+is "F2: so it runs elsewhere" "$(guest_state m1-there)" running
+step start m1 "$(jq -c '.source.uri = "qemu+unix:///system?socket=/nowhere"' <<<"$there")"
+step_ok "F12: it runs, wherever it was"
+step stop m1 "$there"
+step_ok "it is stopped"
+step start m1 "$(jq -c '.source.uri = "qemu+unix:///system?socket=/nowhere"' <<<"$there")"
+step_ok "F2: where it was nobody answers: it runs"
+like "F2: that is told" "$messages" 'warning : whether it stands still where it was cannot be seen'
 done_testing
