@@ -6,6 +6,7 @@
  *   stop → { "how": "not-there" | "already-off" | "agent" | "acpi" | "forced", "ms": N,
  *            "off_at_us": the guest's own end, in µs since 1970; 0: before this } */
 
+#include "appliance/steps/clone.h"
 #include "appliance/steps/host.h"
 #include "appliance/steps/power.h"
 #include "appliance/steps/steps.h"
@@ -34,6 +35,25 @@ static gboolean switch_off(const struct step_host *host, virDomainPtr domain,
     return TRUE;
 }
 
+/* One that is not there any more may run elsewhere, where somebody has migrated it: where its disks
+ * can be seen, they tell. */
+static gboolean check_gone(const struct step_work *work, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    if (work->reach != STEP_REACH_PATH || !step_work_fact(work, "start") ||
+        clone_check_unused(work, &cause))
+        return TRUE;
+    if (!g_error_matches(cause, LANDFALL_ERROR, LANDFALL_ERROR_CONFLICT)) {
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return FALSE;
+    }
+    landfall_error_set(error, LANDFALL_ERROR_CONFLICT,
+                       "see where it runs, and shut it down there; then run the same again",
+                       "machine %s is not on host %s any more, and its disks are open: %s",
+                       work->machine_name, work->target_host, cause->message);
+    return FALSE;
+}
+
 static gboolean stop(const struct step_run *run, const struct step_host *host,
                      struct power_off_result *ret_result, GError **error)
 {
@@ -47,7 +67,7 @@ static gboolean stop(const struct step_run *run, const struct step_host *host,
     if (domain && plan.deadline_s)
         return power_off(domain, &plan, run, ret_result, error);
     *ret_result = (struct power_off_result){.how = "not-there"};
-    return !domain || switch_off(host, domain, ret_result, error);
+    return domain ? switch_off(host, domain, ret_result, error) : check_gone(run->work, error);
 }
 
 JsonObject *step_stop(const struct step_run *run, GError **error)

@@ -145,4 +145,18 @@ step_ok "it is stopped"
 step start m1 "$(jq -c '.source.uri = "qemu+unix:///system?socket=/nowhere"' <<<"$there")"
 step_ok "F2: where it was nobody answers: it runs"
 like "F2: that is told" "$messages" 'warning : whether it stands still where it was cannot be seen'
+
+# Somebody takes it to a third host: nobody lets it run where it was.
+virsh -q destroy m1-there >/dev/null
+virsh -q undefine m1-there >/dev/null
+clone=$live_store/${step_uuids[m1]}/clones/12
+mkdir -p "$clone"
+qemu-img create -q -f qcow2 "$clone/vda.qcow2" 8M
+start_qemu_nbd "$KIT_TMP/third" -f qcow2 "$clone/vda.qcow2"
+step stop m1 "$there"
+like "F2: it runs on a third host" "$messages" 'error conflict: machine m1 is not on host there any more, and its disks are open'
+stop_process "$KIT_PID"
+step stop m1 "$there"
+step_ok "F12: it is stopped there"
+is "F26: it has gone" "$(fact how)" not-there
 done_testing
