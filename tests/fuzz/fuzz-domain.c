@@ -4,6 +4,7 @@
  * input is taken as all of them. The definitions that are made from it, of a backup and its
  * checkpoint, are XML again and have the same disks. */
 
+#include "snapshot/definition.h"
 #include "snapshot/snapshot-private.h"
 
 #include <string.h>
