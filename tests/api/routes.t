@@ -17,9 +17,9 @@ answers "what there is" 200 session GET /api/v1/openapi.json
 is "is the file" "$(jq -S . <<<"$answer")" "$(jq -S . appliance/api/openapi.json)"
 
 # Whoever reads events from here on hears of what comes.
-start_background curl -sN --max-time 60 --unix-socket "$API_SOCKET" http://s/api/v1/events
+start_background curl -sN --max-time 600 --unix-socket "$API_SOCKET" http://s/api/v1/events
 events=$KIT_LOG
-start_background curl -sN --max-time 60 --unix-socket "$API_SOCKET" 'http://s/api/v1/events?topics=job'
+start_background curl -sN --max-time 600 --unix-socket "$API_SOCKET" 'http://s/api/v1/events?topics=job'
 job_events=$KIT_LOG
 wait_for 5 grep -q retry "$events" "$job_events"
 
@@ -102,7 +102,7 @@ for retain in 6 7; do
 done
 is "H11: events that nobody takes hold nobody up" "$(jq .retain "$KIT_TMP/patched")" 7
 touch "$KIT_TMP/awake"
-ok "H11: a client that is too slow is let go" wait_for 10 process_is_gone "$lazy_pid"
+ok "H11: a client that is too slow is let go" wait_for 60 process_is_gone "$lazy_pid"
 like "H11: and told" "$(tr -d '\r' <"$lazy_log" | tail -n 8)" 'event: dropped'
 is "H11: after all that was kept for him, in order" "$(sed -n 's/^id: //p' "$lazy_log" | sort -nc 2>&1)" ""
 
@@ -189,7 +189,7 @@ is "jobs look as they do when asked for" "$(sed -n 's/^data: //p' "$job_events" 
 # Others may come while this is looked at.
 grep '^id: ' "$events" >"$KIT_TMP/ids"
 last=$(tail -n 4 "$KIT_TMP/ids" | head -n 1)
-again() { curl -sN --max-time 1 --unix-socket "$API_SOCKET" -H "Last-Event-ID: $1" http://s/api/v1/events || true; }
+again() { curl -sN --max-time 3 --unix-socket "$API_SOCKET" -H "Last-Event-ID: $1" http://s/api/v1/events || true; }
 is "H11: whoever comes back gets what he missed" "$(again "${last#id: }" | grep '^id: ' | head -n 3)" "$(tail -n 3 "$KIT_TMP/ids")"
 like "H11: or is told that it is gone" "$(again 7)" 'event: reset'
 answers "log out" 204 session DELETE /api/v1/session
